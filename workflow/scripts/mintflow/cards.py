@@ -1,0 +1,119 @@
+"""The model card of an adapter: what it is, what it came from, what it must not be used for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+TEMPLATE = """\
+---
+{header}
+---
+# ORPO adapter for {base_id}
+
+A {variant} adapter that teaches a language model, from text alone, the disease ranking of a
+multimodal teacher. It answers a list of phenotypes with a numbered list of rare diseases.
+
+**Not for clinical use.** It is a research artefact, neither validated nor approved as a medical
+device. Its answers must not guide the diagnosis or treatment of any person. It names diseases it was
+trained on and says nothing about how likely they are; it can be wrong with confidence, and it
+inherits the gaps and biases of the teacher, of the published cases and of the base model.
+
+## Base model
+{base_id}{revision}, {parameters:,} parameters, licence {licence}, checksum `{base_sha256}`.
+{hub_note}
+## Training
+| | |
+| --- | --- |
+{training}
+
+The objective is odds-ratio preference optimisation (Hong et al., arXiv 2403.07691): the negative
+log-likelihood of the teacher's first diseases minus beta times the log-sigmoid of the log odds ratio
+of its first against its last diseases.
+
+## Held-out preference pairs
+Step {kept_step}. These numbers say how well the adapter follows the teacher, not how well it diagnoses.
+
+| metric | value |
+| --- | --- |
+{metrics}
+
+## Use
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("adapter")
+model = AutoModelForCausalLM.from_pretrained("{loadable}"{loadable_revision})
+model = PeftModel.from_pretrained(model, "adapter")
+```
+Prompts must have the wording of the training prompts.
+"""
+
+
+def model_card(
+    base: Mapping[str, Any], settings: Mapping[str, Any], summary: Mapping[str, Any], data: Mapping[str, str]
+) -> str:
+    """Markdown with the front matter that model hubs read; no path of this machine is in it.
+
+    Args:
+        base: content of base_model.json.
+        settings: the slice rare.student of the configuration.
+        summary: from the training (pairs, steps, tokens, metrics, kept_step, versions).
+        data: SHA-256 of the training and validation pairs.
+    """
+    lora, orpo, training = settings["lora"], settings["orpo"], settings["training"]
+    loadable = base.get("hub_id")
+    facts = {
+        "training pairs": summary["pairs"]["train"],
+        "held-out pairs": summary["pairs"]["validation"],
+        "pairs left out": json.dumps(summary["dropped"], sort_keys=True),
+        "training pairs, SHA-256": f"`{data['train']}`",
+        "held-out pairs, SHA-256": f"`{data['validation']}`",
+        "NLL scope": orpo["nll_scope"],
+        "NLL reduction": orpo["nll_reduction"],
+        "beta": orpo["beta"],
+        "adapter": f"{lora['variant']}, r {lora['r']}, alpha {lora['alpha']}, dropout {lora['dropout']}, "
+        f"on {lora['target_modules']}",
+        "quantisation of the base": settings["quantization"],
+        "precision": settings["precision"],
+        "optimiser": f"AdamW, learning rate {training['learning_rate']}, {training['schedule']}, "
+        f"warm-up {training['warmup_ratio']}, weight decay {training['weight_decay']}",
+        "pairs per step": summary["pairs_per_step"],
+        "steps": summary["steps"],
+        "tokens": summary["tokens"],
+        "seed": training["seed"],
+        "versions": ", ".join(f"{name} {version}" for name, version in sorted(summary["versions"].items())),
+    }
+    header = ["library_name: peft", "pipeline_tag: text-generation"]
+    header += [f"base_model: {loadable}"] if loadable else []
+    header += ["tags:", "- orpo", "- lora", "- rare-disease"]
+    metrics = {name: value for name, value in summary["metrics"].items() if name.startswith("eval_")}
+    return TEMPLATE.format(
+        header="\n".join(header),
+        base_id=base["id"],
+        revision=f" at revision {base['revision']}" if base.get("revision") else "",
+        parameters=base["parameters"],
+        licence=base["licence"],
+        base_sha256=base["sha256"],
+        hub_note=_hub_note(base),
+        variant={"lora": "LoRA", "dora": "DoRA", "rslora": "rsLoRA"}[lora["variant"]],
+        training="\n".join(f"| {name} | {value} |" for name, value in facts.items()),
+        kept_step=summary["kept_step"],
+        metrics="\n".join(f"| {name} | {value:.4f} |" for name, value in sorted(metrics.items()))
+        or "| none | no held-out pairs |",
+        loadable=loadable or "base",
+        loadable_revision=f', revision="{base["revision"]}"' if loadable and base.get("revision") else "",
+    )
+
+
+def _hub_note(base: Mapping[str, Any]) -> str:
+    if base.get("hub_id") is None:
+        return "It is published nowhere; keep it beside the adapter.\n"
+    if base["hub_id"] != base["id"]:
+        return (
+            f"The weights are a dequantised copy of {base['hub_id']}; on the original weights the "
+            "adapter loads, and answers slightly differently.\n"
+        )
+    return ""

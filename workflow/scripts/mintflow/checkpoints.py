@@ -1,0 +1,94 @@
+"""Checkpoints that can be trusted: sealed when whole, tied to the settings and data they came from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .io import fingerprint, sha256_file, write_json
+
+log = logging.getLogger("mintflow")
+
+SEAL = "sealed.json"
+ORIGIN = "origin.json"
+
+
+def seal(checkpoint: str | Path) -> None:
+    """Write the checksums of a finished checkpoint's files; without it the checkpoint does not count."""
+    folder = Path(checkpoint)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+    write_json({path.relative_to(folder).as_posix(): sha256_file(path) for path in files}, folder / SEAL)
+
+
+def is_whole(checkpoint: str | Path) -> bool:
+    """Whether a checkpoint was sealed and its files are still those that were sealed."""
+    folder = Path(checkpoint)
+    try:
+        sums = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        return bool(sums) and all(sha256_file(folder / name) == value for name, value in sums.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def prepare(folder: str | Path, origin: Mapping[str, Any]) -> Path | None:
+    """Make ``folder`` ready for a run and find the checkpoint to resume from.
+
+    Checkpoints of another origin and broken ones are deleted, and the log says so.
+
+    Args:
+        folder: holds ``checkpoint-<step>`` folders.
+        origin: what the run is made of (settings, hashes of data and base model); JSON-able.
+
+    Returns:
+        The latest whole checkpoint of the same origin, None when training starts afresh.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = checkpoints(folder)
+    stamp = {"fingerprint": fingerprint(origin)}
+    try:
+        same = json.loads((folder / ORIGIN).read_text(encoding="utf-8")) == stamp
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        if found:
+            log.info("checkpoints are of other settings, data or base model: training starts afresh")
+        for checkpoint in found:
+            shutil.rmtree(checkpoint)
+        write_json(stamp, folder / ORIGIN)
+        return None
+    whole = []
+    for checkpoint in found:
+        if is_whole(checkpoint):
+            whole.append(checkpoint)
+        else:
+            log.warning("%s is incomplete or damaged and is not used", checkpoint.name)
+            shutil.rmtree(checkpoint)
+    # a checkpoint whose best predecessor is lost could not give back the best adapter
+    usable = [checkpoint for checkpoint in whole if _best_is_there(checkpoint)]
+    if usable:
+        log.info("resuming from %s", usable[-1].name)
+    elif found:
+        log.warning("no checkpoint is whole: training starts afresh")
+    return usable[-1] if usable else None
+
+
+def checkpoints(folder: str | Path) -> list[Path]:
+    """The ``checkpoint-<step>`` folders in order of their steps."""
+    steps = {
+        int(match.group(1)): path
+        for path in Path(folder).iterdir()
+        if path.is_dir() and (match := re.fullmatch(r"checkpoint-(\d+)", path.name))
+    }
+    return [steps[step] for step in sorted(steps)]
+
+
+def _best_is_there(checkpoint: Path) -> bool:
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    best = state.get("best_model_checkpoint")
+    return best is None or (checkpoint.parent / Path(best).name).is_dir()

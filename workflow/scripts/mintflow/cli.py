@@ -1,0 +1,77 @@
+"""What every command-line program of the workflow shares."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import InputError
+
+Item = TypeVar("Item")
+
+log = logging.getLogger("mintflow")
+
+
+def settings(text: str) -> dict[str, Any]:
+    """Parse ``--settings``: JSON text, or the path of a JSON file.
+
+    Raises:
+        argparse.ArgumentTypeError: neither; the message says what was found.
+    """
+    try:
+        source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+        content = json.loads(source)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"expected JSON or a JSON file: {error}") from error
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError("expected a JSON object")
+    return content
+
+
+def parser(description: str | None, *, with_settings: bool = True) -> argparse.ArgumentParser:
+    """An argument parser with ``--settings`` (a slice of the configuration)."""
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if with_settings:
+        result.add_argument(
+            "--settings",
+            type=settings,
+            required=True,
+            help="slice of the configuration as JSON, or a JSON file (see config/README.md)",
+        )
+    return result
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse, run, and end with exit code 2 and one clear line on a user's error."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    try:
+        main(arguments.parse_args())
+    except InputError as error:
+        log.error("ERROR: %s", error)
+        sys.exit(2)
+
+
+def progress(items: Iterable[Item], total: int, what: str, every: float = 5.0) -> Iterator[Item]:
+    """Yield ``items``; log a line every ``every`` seconds, and one at the end."""
+    started = last = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - last >= every and done < total:
+            left = (now - started) / done * (total - done)
+            log.info("%s: %d/%d (%.0f %%), about %.0f s left", what, done, total, 100 * done / total, left)
+            last = now
+    log.info("%s: %d done in %.1f s", what, done, time.monotonic() - started)

@@ -1,0 +1,140 @@
+"""What arms, metrics and splits are called in figures and in the report.
+
+Light on purpose: the report words its text from here without loading a plotting library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STUDENT, CONTROL, YARDSTICK = "student", "control", "yardstick"
+
+GROUPS = {
+    STUDENT: "Language models (read phenotypes only)",
+    CONTROL: "Controls: same student, input taken away",
+    YARDSTICK: "Teacher and yardsticks (no language model)",
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One compared system: its key in the tables, its words, its group, and what it is."""
+
+    key: str
+    label: str
+    group: str
+    meaning: str = ""
+
+
+_ARMS = (
+    Arm("base", "Base model, untuned", STUDENT, "The language model as published, before any training here."),
+    Arm("orpo", "ORPO student", STUDENT, "The same model after preference training on the teacher's lists."),
+    Arm(
+        "orpo-blank",
+        "ORPO, phenotypes hidden",
+        CONTROL,
+        "The trained student, told that no phenotypes are available: what it knows without the patient.",
+    ),
+    Arm(
+        "orpo-shuffled",
+        "ORPO, other patient's input",
+        CONTROL,
+        "The trained student, shown the phenotypes of another patient with another disease.",
+    ),
+    Arm("teacher", "Teacher", YARDSTICK, "The multimodal encoder whose lists the student is trained on."),
+    Arm(
+        "teacher-phenotype",
+        "Teacher, phenotype only",
+        YARDSTICK,
+        "The same encoder without the genotype: it sees what the student sees.",
+    ),
+    Arm(
+        "similarity",
+        "Ontology similarity",
+        YARDSTICK,
+        "Semantic similarity of the patient's terms to the disease profiles.",
+    ),
+    Arm(
+        "likelihood-ratio",
+        "Likelihood ratio",
+        YARDSTICK,
+        "Likelihood ratios from the term frequencies of the disease profiles.",
+    ),
+    Arm("gene-lookup", "Gene lookup", YARDSTICK, "Diseases linked to a gene of the patient; no phenotypes."),
+    Arm("prior", "Disease frequency alone", YARDSTICK, "Diseases by their number of training patients."),
+)
+_BY_KEY = {arm.key: arm for arm in _ARMS}
+_CONTROLS = {"blank": "phenotypes hidden", "shuffled": "other patient's input"}
+
+
+def arm(key: str) -> Arm:
+    """The arm called ``key`` in the tables; an unknown one keeps its key as its label.
+
+    ``<arm>-blank`` and ``<arm>-shuffled`` are controls of ``<arm>``.
+    """
+    if key in _BY_KEY:
+        return _BY_KEY[key]
+    stem, _, control = key.rpartition("-")
+    if stem and control in _CONTROLS:
+        return Arm(key, f"{arm(stem).label}, {_CONTROLS[control]}", CONTROL)
+    return Arm(key, key, STUDENT)
+
+
+def in_order(keys: Iterable[str]) -> list[Arm]:
+    """The distinct arms among ``keys``: students, controls, yardsticks; known ones first in each."""
+    position = {known.key: index for index, known in enumerate(_ARMS)}
+    group = {name: index for index, name in enumerate(GROUPS)}
+    found = [arm(key) for key in set(keys)]
+    return sorted(found, key=lambda one: (group[one.group], position.get(one.key, len(_ARMS)), one.key))
+
+
+SPLITS = {
+    "train": "Training",
+    "validation": "Validation",
+    "test": "Test",
+    "test_unseen": "Test, unseen diseases",
+}
+
+_STEPS = {
+    "read": "Read and with a diagnosis",
+    "min_terms": "Enough phenotype terms",
+    "twins_across_publications": "Not published twice",
+    "min_cases and min_publications": "Disease with enough patients, papers",
+    "max_diseases": "Disease among those kept",
+}
+
+
+def selection_steps(steps: Iterable[Mapping[str, Any]], kept: int) -> list[tuple[str, int]]:
+    """Selection steps of cohort.json as (words, patients left); the last one is what was ``kept``.
+
+    Args:
+        steps: each with ``step`` and ``cases``.
+        kept: patients after the split, which caps the patients of one disease.
+    """
+    told = [(_STEPS.get(step["step"], step["step"]), int(step["cases"])) for step in steps]
+    return [*told, ("Within the caps per disease: used", kept)]
+
+
+_METRICS = {
+    "mrr": "Mean reciprocal rank",
+    "ungrounded": "Ungrounded items",
+    "coverage": "Coverage",
+    "avoidance": "Avoidance",
+    "car": "CAR",
+    "parse_failure": "Unreadable answers",
+}
+_TOP = re.compile(r"top(\d+)")
+
+
+def metric(key: str) -> str:
+    """A metric in words: ``top3`` is "Top-3"; an unknown one keeps its key."""
+    top = _TOP.fullmatch(key)
+    return f"Top-{top[1]}" if top else _METRICS.get(key, key)
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: ``1 patient``, ``1,204 patients``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

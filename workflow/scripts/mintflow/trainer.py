@@ -1,0 +1,407 @@
+"""ORPO on ``transformers.Trainer``: what the loop sees of pairs, what it logs, when it stops."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import (
+    EvalPrediction,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from . import checkpoints
+from .collate import LOSS_INPUTS, LengthBucketSampler, SharedPromptCollator, model_mask
+from .errors import InputError
+from .orpo import IGNORE, METRICS, PairScores, metric_table, orpo_loss, score_pairs, summarize_metrics
+from .tokenization import Pair
+
+log = logging.getLogger("mintflow")
+
+STATE = "trainer_state.json"
+SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
+
+
+class NotFiniteError(InputError):
+    """The loss or a gradient is no finite number; training stops before it reaches the weights."""
+
+
+class OrpoTrainer(Trainer):
+    """Trains and evaluates on batches of ``SharedPromptCollator``.
+
+    The loss of an optimiser step is that of its pairs taken together, whatever the number of
+    micro-batches and devices they were divided over.
+
+    Args:
+        model: a causal language model, usually with an adapter.
+        args: from ``training_arguments``.
+        collator: makes the batches.
+        train_pairs: to learn from.
+        held_out: evaluated every ``eval_steps`` steps; may be empty.
+        beta: weight of the odds-ratio term.
+        nll_reduction: ``sequence`` or ``tokens``, see ``orpo.orpo_loss``.
+        patience: evaluations without a better held-out loss before training stops; 0 never.
+    """
+
+    # the base class then neither divides the loss by the micro-batches nor lets the model do so
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel | nn.Module,
+        args: TrainingArguments,
+        *,
+        collator: SharedPromptCollator,
+        train_pairs: Sequence[Pair],
+        held_out: Sequence[Pair] = (),
+        beta: float,
+        nll_reduction: str,
+        patience: int = 0,
+    ) -> None:
+        self.beta, self.nll_reduction = beta, nll_reduction
+        self.flow = TrainingFlow(patience)
+        self._step_batches: list[tuple[list[str], Tensor]] = []
+        self._logged_sums: list[Tensor] = []
+        super().__init__(
+            model,
+            args,
+            data_collator=collator,
+            train_dataset=list(train_pairs),
+            eval_dataset=sorted(held_out, key=lambda pair: (len(pair), pair.case_id)) or None,
+            compute_metrics=self._held_out_metrics,
+            callbacks=[self.flow],
+        )
+        self.remove_callback(PrinterCallback)
+        self.model_accepts_loss_kwargs = False
+        self.attention = getattr(self.model.config, "_attn_implementation", "sdpa")
+
+    def score(self, model: nn.Module, batch: Mapping[str, Any]) -> PairScores:
+        """Log-probabilities of a batch's pairs by one forward pass of ``model``."""
+        inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
+        inputs["attention_mask"] = model_mask(inputs["attention_mask"], self.attention)
+        logits = model(**inputs, use_cache=False).logits
+        return score_pairs(logits, batch["targets"], batch["first_completion"])
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Mapping[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Any:
+        """The batch's share of the optimiser step's loss.
+
+        Args:
+            model: the wrapped model.
+            inputs: a batch.
+            return_outputs: also return the scores.
+            num_items_in_batch: pairs and NLL tokens of the whole step, see ``_get_num_items_in_batch``.
+        """
+        scores = self.score(model, inputs)
+        loss = orpo_loss(scores, self.beta, self.nll_reduction, num_items_in_batch)
+        if num_items_in_batch is not None:
+            loss = loss * self.args.world_size  # gradients are averaged over processes afterwards
+        if model.training:
+            self._step_batches.append((inputs["case_ids"], metric_table(scores, self.beta)))
+        return (loss, scores) if return_outputs else loss
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: Mapping[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[None, Tensor, Tensor]:
+        """Each held-out pair's row of the metric table; the loss is made of all rows at the end."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            table = metric_table(self.score(model, inputs), self.beta)
+        return None, table, table.new_zeros(len(table))  # labels are asked for, and not used
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the pairs' metrics since the last log, over all processes, to the training log."""
+        if "loss" in logs and self._logged_sums:
+            sums = self.accelerator.reduce(torch.stack(self._logged_sums).sum(0, keepdim=True), "sum")
+            metrics = summarize_metrics(sums, self.beta, self.nll_reduction)
+            del metrics["loss"]  # the base class has it
+            logs |= metrics | {"tokens": self.state.num_input_tokens_seen}
+            self._logged_sums.clear()
+        super().log(logs, start_time)
+
+    def resume(self, checkpoint: Path | None) -> None:
+        """Train from the start or from ``checkpoint``; a checkpoint of a finished run is only loaded."""
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / STATE))
+            if state.global_step >= state.max_steps or self.flow.out_of_patience(state):
+                self._load_from_checkpoint(str(checkpoint))
+                self.state = state
+                if self.args.load_best_model_at_end and state.best_model_checkpoint:
+                    self._load_best_model()
+                return
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    @property
+    def kept_step(self) -> int:
+        """The step whose weights the model holds after training."""
+        best = self.state.best_model_checkpoint
+        if self.args.load_best_model_at_end and best:
+            return int(Path(best).name.rpartition("-")[2])
+        return self.state.global_step
+
+    def _held_out_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        table = torch.from_numpy(np.asarray(prediction.predictions))
+        metrics = summarize_metrics(table, self.beta, self.nll_reduction)
+        if not math.isfinite(metrics["loss"]):
+            raise NotFiniteError(
+                "the held-out loss is not finite", record=f"step {self.state.global_step}", file="validation"
+            )
+        return metrics
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        # not the base class's group_by_length: its order is drawn from the global generator, so that
+        # a resumed epoch would see other batches, and it leaves the longest rows first in each bucket
+        self.flow.sampler = LengthBucketSampler(
+            [len(pair) for pair in self.train_dataset],
+            self.args.train_batch_size * self.args.world_size,
+            self.args.seed,
+        )
+        return self.flow.sampler
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
+        return SequentialSampler(eval_dataset)  # already in order of length
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
+        """Pairs and NLL tokens (2,) of one optimiser step over its micro-batches and processes."""
+        if not batch_samples:
+            return None
+        counts = torch.zeros(3, device=device)
+        for batch in batch_samples:
+            scored = (batch["targets"][..., 0] != IGNORE).sum()
+            counts += counts.new_tensor([len(batch["case_ids"]), int(scored), batch["n_tokens"]])
+        counts = self.accelerator.reduce(counts, "sum")
+        self.state.num_input_tokens_seen += int(counts[2])
+        return counts[:2]
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Called between backward and the optimiser's step, which a non-finite number must not reach."""
+        grad_norm = super()._get_grad_norm(model, grad_norm)
+        tables = torch.cat([table for _, table in self._step_batches])
+        finite = torch.isfinite(tables).all(-1)
+        if not (math.isfinite(float(grad_norm)) and bool(finite.all())):
+            cases = [case for ids, _ in self._step_batches for case in ids]
+            culprits = [case for case, good in zip(cases, finite.tolist(), strict=True) if not good] or cases
+            what = "gradient" if finite.all() else "loss"
+            raise NotFiniteError(
+                f"the {what} is not finite, no weight was changed; lower the learning rate or use fp32",
+                record=f"step {self.state.global_step + 1}, pairs {', '.join(culprits)}",
+                field="rare.student.training.learning_rate",
+            )
+        count = tables.new_full((1,), len(tables))
+        self._logged_sums.append(torch.cat([tables.sum(0), count]).double())
+        self._step_batches.clear()
+        return grad_norm
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # every process writes its own random state
+        if self.args.should_save:
+            checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+
+
+class TrainingFlow(TrainerCallback):
+    """Order of the epochs, early stop, stop on SIGTERM, progress.
+
+    Everything it decides by is in ``TrainerState``, so that a resumed run decides alike.
+    """
+
+    def __init__(self, patience: int, every: float = 5.0) -> None:
+        self.patience, self.every = patience, every
+        self.sampler: LengthBucketSampler | None = None
+        self.stop_asked = False
+        self._started = self._told = time.monotonic()
+        self._first_step = 0
+        self._previous_handler: Any = None
+
+    def out_of_patience(self, state: TrainerState) -> bool:
+        """Whether the last ``patience`` evaluations were no better than the best before them."""
+        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        return bool(self.patience and losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.patience
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the clock; from now SIGTERM asks for a checkpoint and a stop."""
+        self._started = self._told = time.monotonic()
+        self._first_step = state.global_step
+        if threading.current_thread() is threading.main_thread():
+            self._previous_handler = signal.signal(signal.SIGTERM, self._ask_to_stop)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Give SIGTERM back."""
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGTERM, self._previous_handler)
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Give the sampler the epoch's order, also when it is entered in the middle."""
+        if self.sampler is not None:
+            self.sampler.set_epoch(int(state.epoch or 0))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Stop when asked; log with every checkpoint, so that no log entry spans one."""
+        if self._anyone_asked_to_stop(args):
+            self.stop_asked = control.should_save = control.should_training_stop = True
+        if control.should_save:
+            control.should_log = True
+        now = time.monotonic()
+        if now - self._told >= self.every and state.is_world_process_zero:
+            done = state.global_step - self._first_step
+            left = (now - self._started) / done * (state.max_steps - state.global_step)
+            log.info("training: step %d/%d, about %.0f s left", state.global_step, state.max_steps, left)
+            self._told = now
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Stop early."""
+        if self.out_of_patience(state):
+            log.info("no better held-out loss in %d evaluations: training stops", self.patience)
+            control.should_training_stop = control.should_save = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Tell losses as they come."""
+        for name in ("loss", "eval_loss"):
+            if logs and name in logs and state.is_world_process_zero:
+                accuracy = logs.get(name.replace("loss", "rewards/accuracies"), math.nan)
+                log.info("step %d: %s %.4f, accuracy %.2f", state.global_step, name, logs[name], accuracy)
+
+    def _ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.stop_asked = True
+
+    def _anyone_asked_to_stop(self, args: TrainingArguments) -> bool:
+        if args.world_size == 1:
+            return self.stop_asked
+        # processes get the signal at different steps, and must save at the same one
+        asked = torch.tensor(int(self.stop_asked), device=args.device)
+        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+        return bool(asked)
+
+
+def choose_device(settings: Mapping[str, Any]) -> str:
+    """``cpu`` or ``cuda`` for rare.student of the configuration.
+
+    Raises:
+        InputError: the device, precision or attention asked for cannot be had here.
+    """
+    device = settings["device"]
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("there is no CUDA device here", field="rare.student.device")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if settings["quantization"] == "nf4" and device == "cpu":
+        raise InputError("nf4 needs a CUDA device; use none", field="rare.student.quantization")
+    if settings["attention"] == "flex_attention" and device == "cpu":
+        raise InputError("flex_attention cannot train on the CPU; use sdpa", field="rare.student.attention")
+    if settings["precision"] == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported():
+        raise InputError("this GPU cannot compute in bf16; use fp32", field="rare.student.precision")
+    return device
+
+
+def training_arguments(
+    settings: Mapping[str, Any], checkpoint_folder: str | Path, *, device: str, evaluate: bool
+) -> TrainingArguments:
+    """The base trainer's arguments for rare.student of the configuration.
+
+    Args:
+        settings: the slice rare.student.
+        checkpoint_folder: where checkpoints go.
+        device: from ``choose_device``.
+        evaluate: whether there are held-out pairs.
+
+    Raises:
+        InputError: settings that contradict each other.
+    """
+    training = settings["training"]
+    if training["save_steps"] % training["eval_steps"]:
+        raise InputError(
+            f"must be a multiple of eval_steps ({training['eval_steps']}), not {training['save_steps']}",
+            field="rare.student.training.save_steps",
+        )
+    for key in ("keep_best", "patience"):
+        if training[key] and not evaluate:
+            raise InputError(
+                "needs held-out pairs; raise rare.split.validation_fraction",
+                field=f"rare.student.training.{key}",
+            )
+    return TrainingArguments(
+        output_dir=str(checkpoint_folder),
+        num_train_epochs=training["epochs"],
+        max_steps=training["max_steps"],
+        learning_rate=training["learning_rate"],
+        lr_scheduler_type=SCHEDULES[training["schedule"]],
+        # below 1 it is a share of the steps
+        warmup_steps=min(training["warmup_ratio"], 1 - 1e-9),
+        weight_decay=training["weight_decay"],
+        max_grad_norm=training["max_grad_norm"],
+        per_device_train_batch_size=training["batch_size"],
+        per_device_eval_batch_size=training["batch_size"],
+        gradient_accumulation_steps=training["gradient_accumulation"],
+        activation_checkpointing=training["gradient_checkpointing"],
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        seed=training["seed"],
+        bf16=settings["precision"] == "bf16",
+        use_cpu=device == "cpu",
+        logging_steps=training["log_steps"],
+        # else a NaN would be logged as a loss of 0
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if evaluate else "no",
+        eval_steps=training["eval_steps"] if evaluate else None,
+        save_strategy="steps",
+        # to give back the best evaluation its weights must have been saved
+        save_steps=training["eval_steps"] if training["keep_best"] else training["save_steps"],
+        save_total_limit=2,
+        load_best_model_at_end=training["keep_best"],
+        metric_for_best_model="loss" if evaluate else None,
+        greater_is_better=False,
+        label_names=[],
+        remove_unused_columns=False,
+        dataloader_pin_memory=device == "cuda",
+        ddp_find_unused_parameters=False,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def world_size() -> int:
+    """Number of processes that the launcher started."""
+    return int(os.environ.get("WORLD_SIZE", 1))

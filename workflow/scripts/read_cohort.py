@@ -1,0 +1,99 @@
+"""Read patients from phenopackets, or simulate them from the publications that HPO's annotations cite."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+from mintflow import cli, cohort, downloads, io, phenopackets, settings, simulation
+from mintflow.errors import InputError
+from mintflow.ontology import Ontology
+from mintflow.quarantine import Quarantine
+
+log = logging.getLogger("mintflow")
+
+KEYS = (
+    "source",
+    "path",
+    "url",
+    "sha256",
+    "max_file_mb",
+    "max_total_mb",
+    "sample_sheet",
+    "image_embeddings",
+    "min_terms",
+    "min_cases",
+    "min_publications",
+    "max_diseases",
+    "simulation",
+)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Flags of this program."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--terms", type=Path, required=True, help="terms.parquet")
+    parser.add_argument("--hpoa", type=Path, required=True, help="hpoa.parquet")
+    parser.add_argument("--genes", type=Path, required=True, help="gene_disease.parquet")
+    parser.add_argument(
+        "--downloads", type=Path, default=Path("resources/downloads"), help="folder that keeps downloads"
+    )
+    parser.add_argument("--output-cases", type=Path, required=True, help="raw/cases.parquet")
+    parser.add_argument("--output-phenotypes", type=Path, required=True, help="raw/phenotypes.parquet")
+    parser.add_argument("--output-variants", type=Path, required=True, help="raw/variants.parquet")
+    parser.add_argument("--output-vcfs", type=Path, required=True, help="raw/vcfs.parquet")
+    parser.add_argument("--output-quarantine", type=Path, required=True, help="raw/quarantine.tsv")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read or simulate, write."""
+    chosen = settings.exact(args.settings, KEYS, "rare.cohort")
+    quarantine = Quarantine("read_cohort")
+    if chosen["source"] == "hpoa":
+        found = simulated(args, chosen)
+    elif chosen["source"] == "phenopackets":
+        limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb")}
+        found = phenopackets.read(place(args, chosen), quarantine, **limits)
+    else:
+        raise InputError(f"{chosen['source']!r} is no source of patients", field="rare.cohort.source")
+    io.write_parquet(found.cases, args.output_cases)
+    io.write_parquet(found.phenotypes, args.output_phenotypes)
+    io.write_parquet(found.variants, args.output_variants)
+    io.write_parquet(found.vcfs, args.output_vcfs)
+    quarantine.write(args.output_quarantine)
+    log.info(
+        "%d patients of %d diseases from %d publications; %d entries set aside",
+        len(found.cases),
+        found.cases["disease_id"].nunique(),
+        found.cases["publication"].nunique(),
+        len(quarantine.rows),
+    )
+
+
+def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCohort:
+    """Patients drawn from the annotation file."""
+    hpoa = io.read_parquet(args.hpoa)
+    genes = io.read_parquet(args.genes, ["gene_symbol", "disease_id"])
+    cases, phenotypes, variants = simulation.simulate(
+        hpoa, genes, Ontology.from_parquet(args.terms), chosen
+    )
+    return cohort.RawCohort(cases, phenotypes, variants, cohort.table([], cohort.VCFS, ["case_id"]))
+
+
+def place(args: argparse.Namespace, chosen: dict[str, Any]) -> Path:
+    """The folder or zip of phenopackets, downloaded where the configuration gives only a URL."""
+    if chosen["path"]:
+        return Path(chosen["path"])
+    if not (chosen["url"] and chosen["sha256"]):
+        problem = "source phenopackets needs a path, or a url with its sha256"
+        raise InputError(problem, file="configuration", field="rare.cohort.path")
+    return downloads.fetch(
+        chosen["url"], chosen["sha256"], args.downloads, max_mb=chosen["max_total_mb"]
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

@@ -1,0 +1,70 @@
+"""Write the report: one HTML file with everything in it, readable offline."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mintflow import cli, io, labels, quarantine, report, tables
+
+FIGURE_ORDER = ["metrics_by_arm", "training_curves", "cohort_overview"]
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Command-line arguments."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--template", required=True, help="report.html.j2; captions are the .rst beside it")
+    parser.add_argument("--metrics", required=True, help="metrics.csv")
+    parser.add_argument("--comparisons", required=True, help="comparisons.csv")
+    parser.add_argument("--per-case", required=True, help="per_case.parquet")
+    parser.add_argument("--grounded", required=True, help="grounded.parquet")
+    parser.add_argument("--cases", required=True, help="cases.parquet with the split")
+    parser.add_argument("--phenotypes", required=True, help="phenotypes.parquet, normalised")
+    parser.add_argument("--candidates", required=True, help="candidates.parquet")
+    parser.add_argument("--teacher", required=True, help="the teacher's scores (parquet)")
+    parser.add_argument("--cohort", required=True, help="cohort.json")
+    parser.add_argument("--leakage", required=True, help="leakage.json")
+    parser.add_argument("--preferences", required=True, help="summary.json of the preference pairs")
+    parser.add_argument("--training", required=True, help="training.json of the student")
+    parser.add_argument("--quarantine", required=True, nargs="+", help="quarantine tables (TSV)")
+    parser.add_argument("--changes", required=True, help="phenotype_changes.tsv")
+    parser.add_argument("--figures", required=True, nargs="+", type=Path, help="figures (SVG or PNG)")
+    parser.add_argument("--versions", required=True, help="versions.json of the knowledge")
+    parser.add_argument("--output", required=True, help="report.html")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, render, write."""
+    cases = io.read_parquet(args.cases)
+    cohort = io.read_json(args.cohort)
+    material = report.Material(
+        config=args.settings,
+        metrics=tables.read_csv(args.metrics, tables.METRICS),
+        comparisons=tables.read_csv(args.comparisons, tables.COMPARISONS),
+        per_case=io.read_parquet(args.per_case, ["arm", "case_id"]),
+        grounded=io.read_parquet(args.grounded, ["arm", "case_id", "position", "text", "disease_id"]),
+        cases=cases,
+        phenotypes=io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "name", "excluded"]),
+        candidates=io.read_parquet(args.candidates, ["disease_id", "name", "series"]),
+        teacher=io.read_parquet(args.teacher, ["case_id", "disease_id", "rank"]),
+        changes=tables.read_csv(args.changes, ["case_id", "action"], separator="\t"),
+        quarantine=quarantine.read_quarantine(args.quarantine),
+        steps=labels.selection_steps(cohort["selection"], len(cases)),
+        leakage=io.read_json(args.leakage),
+        preferences=io.read_json(args.preferences),
+        training=io.read_json(args.training),
+        versions=io.read_json(args.versions),
+        figures=sorted(args.figures, key=_place),
+    )
+    io.write_text(report.render(material, args.template), args.output)
+
+
+def _place(figure: Path) -> tuple[int, str]:
+    """Results before training before cohort, then any other figure by name."""
+    known = FIGURE_ORDER.index(figure.stem) if figure.stem in FIGURE_ORDER else len(FIGURE_ORDER)
+    return known, figure.name
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())
