@@ -45,7 +45,7 @@ rule read_cohort:
     params:
         settings=section("rare.cohort"),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --terms {input.terms:q} \
@@ -80,7 +80,7 @@ rule normalize_phenotypes:
         mem_mb=memory(2000),
         runtime=minutes(20),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --cases {input.cases:q} \
             --phenotypes {input.phenotypes:q} \
@@ -110,7 +110,7 @@ rule split_cohort:
     params:
         settings=settings(cohort="rare.cohort", split="rare.split"),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --cases {input.cases:q} \
@@ -143,7 +143,7 @@ rule annotate_genotypes:
         settings=section("rare.genotypes"),
         sheet=optional("--sample-sheet", config["rare"]["cohort"]["sample_sheet"]),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --cases {input.cases:q} \

@@ -1,7 +1,7 @@
 """
 What every stage shares: the checked configuration, names of arms, and three helpers.
 
-settings(path)  a slice of the configuration as canonical JSON, for params
+section(path)   a slice of the configuration as canonical JSON, for params
 code(script)    a script and the library modules it needs, for input
 memory(mb)      memory that grows with each attempt, for resources
 """
@@ -46,20 +46,30 @@ WHEELS = {
 }
 
 
+def fixed(text):
+    """A param that Snakemake must not search for wildcards (prompt templates hold braces)."""
+    return lambda wildcards: text
+
+
 def settings(**slices):
     """Slices of the configuration, e.g. settings(split="rare.split"), as canonical JSON."""
-    return canonical({name: lookup_key(config, path) for name, path in slices.items()})
+    return fixed(canonical({name: lookup_key(config, path) for name, path in slices.items()}))
 
 
 def section(path):
     """One section of the configuration, e.g. section("rare.split"), as canonical JSON."""
-    return canonical(lookup_key(config, path))
+    return fixed(canonical(lookup_key(config, path)))
 
 
 def code(script):
     """The script and every library module it needs, relative to the working directory."""
     scripts = Path(os.path.relpath(_root / "workflow" / "scripts"))
     return _sources(scripts / f"{script}.py", scripts / "mintflow")
+
+
+def report_texts(*names):
+    """Templates and captions under workflow/report."""
+    return [os.path.relpath(_root / "workflow" / "report" / name) for name in names]
 
 
 def memory(mb):
@@ -77,9 +87,31 @@ def optional(flag, path):
     return [flag, path] if path else []
 
 
+def adapter_of(wildcards):
+    """The adapter folder of an arm or of its control; none for the base model."""
+    arm = wildcards.arm.removesuffix("-blank").removesuffix("-shuffled")
+    return [] if arm == "base" else f"{RARE}/student/{arm}/adapter"
+
+
+def control_of(wildcards):
+    """Which input the arm is given."""
+    return next((name for name in ("blank", "shuffled") if wildcards.arm.endswith(name)), "none")
+
+
+def by_arm(folder, arms):
+    """One table per arm."""
+    return [f"{RARE}/{folder}/{arm}.parquet" for arm in arms]
+
+
+def named(paths):
+    """Command-line arguments arm=path."""
+    return [f"{Path(path).stem}={path}" for path in paths]
+
+
 onsuccess:
-    print(f"Report: results/{RUN}/report.html")
+    if Path(f"results/{RUN}/report.html").exists():
+        print(f"Report: results/{RUN}/report.html")
 
 
 onerror:
-    print(f"Stopped. What went wrong is in the log named above; a second call goes on from here.")
+    print("Stopped. What went wrong is in the log named above; a second call goes on from here.")

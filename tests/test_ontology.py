@@ -2,7 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mini_ontology import BOTH, FINGER, FOOT, HAND, HEART, INFANTILE, LIMB, RECORDS, SEPTUM, ontology, record, terms
+from mini_ontology import (
+    BOTH,
+    FINGER,
+    FOOT,
+    HAND,
+    HEART,
+    INFANTILE,
+    LIMB,
+    RECORDS,
+    SEPTUM,
+    ontology,
+    record,
+    terms,
+)
 from mintflow import io
 from mintflow.errors import InputError
 from mintflow.ontology import COLUMNS, Ontology, compile_terms

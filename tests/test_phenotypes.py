@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
+import zipfile
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from mini_ontology import BOTH, FINGER, FOOT, HAND, HEART, INFANTILE, LIMB, RECESSIVE, SEPTUM, ontology
 from mintflow.errors import InputError
+from mintflow.ontology import Ontology
 from mintflow.phenotypes import ACTIONS, CHANGES, COLUMNS, FIELD, most_specific, normalize, normalize_case
 from mintflow.quarantine import Quarantine
 
@@ -75,7 +80,10 @@ def test_one_patient(terms, observed, excluded, changes) -> None:
 
 def test_unknown_ids_are_quarantined_and_the_patient_goes_on() -> None:
     phenotypes, changes, quarantine = run(
-        ("c1", "HP:9999999", False), ("c1", "HP:0000903", True), ("c1", HAND, False), ("c2", "nonsense", False)
+        ("c1", "HP:9999999", False),
+        ("c1", "HP:0000903", True),
+        ("c1", HAND, False),
+        ("c2", "nonsense", False),
     )
     assert phenotypes["hpo_id"].tolist() == [HAND]
     assert changes["action"].tolist() == ["quarantined_unknown"] * 3
@@ -108,7 +116,11 @@ def test_tables_are_sorted_whatever_the_order_of_rows() -> None:
 
 def test_normalising_twice_changes_nothing() -> None:
     phenotypes, _, _ = run(
-        ("c1", LIMB, False), ("c1", FINGER, False), ("c1", HEART, True), ("c1", SEPTUM, True), ("c1", LIMB, True)
+        ("c1", LIMB, False),
+        ("c1", FINGER, False),
+        ("c1", HEART, True),
+        ("c1", SEPTUM, True),
+        ("c1", LIMB, True),
     )
     again, changes = normalize(phenotypes, ontology(), Quarantine("phenotypes"))
     assert again.equals(phenotypes)
@@ -128,6 +140,23 @@ def test_missing_values_are_refused() -> None:
         normalize(raw, ontology(), Quarantine("phenotypes"))
     with pytest.raises(InputError, match="field excluded"):
         normalize(raw[["case_id", "hpo_id"]].fillna(HAND), ontology(), Quarantine("phenotypes"))
+
+
+def test_real_patients(shared_data: Path, knowledge_dir: Path) -> None:
+    hpo = Ontology.from_parquet(knowledge_dir / "terms.parquet")
+    rows = []
+    with zipfile.ZipFile(shared_data / "phenopackets.zip") as archive:
+        for name in sorted(entry for entry in archive.namelist() if entry.endswith(".json"))[::20]:
+            for feature in json.loads(archive.read(name)).get("phenotypicFeatures", []):
+                rows.append((name, feature["type"]["id"], bool(feature.get("excluded"))))
+    raw = pd.DataFrame(rows, columns=["case_id", "hpo_id", "excluded"])
+    quarantine = Quarantine("phenotypes")
+    kept, changes = normalize(raw, hpo, quarantine)
+    assert kept["hpo_id"].map(hpo.is_phenotype).all()
+    assert not kept.duplicated(["case_id", "hpo_id"]).any()
+    dropped = changes["action"].str.startswith(("dropped_", "quarantined_")).sum()
+    assert len(kept) + dropped == len(raw)
+    assert (changes["action"] == "quarantined_unknown").sum() == len(quarantine.rows) > 0
 
 
 def test_most_specific() -> None:

@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
     cases = io.read_parquet(args.cases, CASES)
     phenotypes = io.read_parquet(args.phenotypes, ["case_id", "excluded"])
-    steps = labels.selection_steps(io.read_json(args.cohort)["selection"], len(cases))
+    steps = labels.selection_steps(io.read_json(args.cohort))
     figure = plotting.cohort_figure(steps, cases, phenotypes, simulated=bool(cases["simulated"].any()))
     plotting.save(figure, args.output_svg, args.output_png)
 

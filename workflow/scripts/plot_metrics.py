@@ -11,7 +11,9 @@ def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = cli.parser(__doc__, with_settings=False)
     parser.add_argument("--metrics", required=True, help="metrics.csv")
-    parser.add_argument("--simulated", required=True, choices=["true", "false"], help="are the patients simulated?")
+    parser.add_argument(
+        "--simulated", required=True, choices=["true", "false"], help="are the patients simulated?"
+    )
     parser.add_argument("--output-svg", required=True)
     parser.add_argument("--output-png", required=True)
     return parser

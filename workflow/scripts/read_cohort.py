@@ -14,22 +14,6 @@ from mintflow.quarantine import Quarantine
 
 log = logging.getLogger("mintflow")
 
-KEYS = (
-    "source",
-    "path",
-    "url",
-    "sha256",
-    "max_file_mb",
-    "max_total_mb",
-    "sample_sheet",
-    "image_embeddings",
-    "min_terms",
-    "min_cases",
-    "min_publications",
-    "max_diseases",
-    "simulation",
-)
-
 
 def arguments() -> argparse.ArgumentParser:
     """Flags of this program."""
@@ -50,7 +34,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Read or simulate, write."""
-    chosen = settings.exact(args.settings, KEYS, "rare.cohort")
+    chosen = settings.exact(args.settings, cohort.SETTINGS, "rare.cohort")
     quarantine = Quarantine("read_cohort")
     if chosen["source"] == "hpoa":
         found = simulated(args, chosen)
@@ -77,9 +61,7 @@ def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCoh
     """Patients drawn from the annotation file."""
     hpoa = io.read_parquet(args.hpoa)
     genes = io.read_parquet(args.genes, ["gene_symbol", "disease_id"])
-    cases, phenotypes, variants = simulation.simulate(
-        hpoa, genes, Ontology.from_parquet(args.terms), chosen
-    )
+    cases, phenotypes, variants = simulation.simulate(hpoa, genes, Ontology.from_parquet(args.terms), chosen)
     return cohort.RawCohort(cases, phenotypes, variants, cohort.table([], cohort.VCFS, ["case_id"]))
 
 
@@ -90,9 +72,7 @@ def place(args: argparse.Namespace, chosen: dict[str, Any]) -> Path:
     if not (chosen["url"] and chosen["sha256"]):
         problem = "source phenopackets needs a path, or a url with its sha256"
         raise InputError(problem, file="configuration", field="rare.cohort.path")
-    return downloads.fetch(
-        chosen["url"], chosen["sha256"], args.downloads, max_mb=chosen["max_total_mb"]
-    )
+    return downloads.fetch(chosen["url"], chosen["sha256"], args.downloads, max_mb=chosen["max_total_mb"])
 
 
 if __name__ == "__main__":

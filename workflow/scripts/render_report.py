@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mintflow import cli, io, labels, quarantine, report, tables
 
+CASES = ["case_id", "publication", "disease_id", "simulated", "split", "n_observed", "n_excluded"]
 FIGURE_ORDER = ["metrics_by_arm", "training_curves", "cohort_overview"]
 
 
@@ -36,21 +37,19 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Read, render, write."""
-    cases = io.read_parquet(args.cases)
-    cohort = io.read_json(args.cohort)
     material = report.Material(
         config=args.settings,
         metrics=tables.read_csv(args.metrics, tables.METRICS),
         comparisons=tables.read_csv(args.comparisons, tables.COMPARISONS),
-        per_case=io.read_parquet(args.per_case, ["arm", "case_id"]),
+        per_case=io.read_parquet(args.per_case, ["arm", "case_id", "metric", "value"]),
         grounded=io.read_parquet(args.grounded, ["arm", "case_id", "position", "text", "disease_id"]),
-        cases=cases,
+        cases=io.read_parquet(args.cases, CASES),
         phenotypes=io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "name", "excluded"]),
         candidates=io.read_parquet(args.candidates, ["disease_id", "name", "series"]),
         teacher=io.read_parquet(args.teacher, ["case_id", "disease_id", "rank"]),
         changes=tables.read_csv(args.changes, ["case_id", "action"], separator="\t"),
         quarantine=quarantine.read_quarantine(args.quarantine),
-        steps=labels.selection_steps(cohort["selection"], len(cases)),
+        steps=labels.selection_steps(io.read_json(args.cohort)),
         leakage=io.read_json(args.leakage),
         preferences=io.read_json(args.preferences),
         training=io.read_json(args.training),

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from mintflow import __version__, cli, io, selection, settings, splits
+from mintflow import __version__, cli, cohort, io, selection, settings, splits
 
 log = logging.getLogger("mintflow")
 
@@ -39,19 +39,20 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Choose, split, summarise."""
     chosen = settings.exact(args.settings, ("cohort", "split"), "rare")
+    choice = settings.exact(chosen["cohort"], cohort.SETTINGS, "rare.cohort")
     division = settings.exact(chosen["split"], splits.SETTINGS, "rare.split")
     cases = io.read_parquet(args.cases)
     phenotypes = io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "excluded"])
-    selected, steps = selection.choose(cases, phenotypes, chosen["cohort"])
+    selected, steps = selection.choose(cases, phenotypes, choice)
     divided = splits.split(selected, division)
     for step in [*steps, selection.step("caps", divided)]:
         log.info("%(step)s: %(cases)d patients, %(diseases)d diseases, %(publications)d publications", step)
     io.write_parquet(divided[COLUMNS], args.output_cases)
     summary = {
         "mintflow": __version__,
-        "source": chosen["cohort"]["source"],
+        "source": choice["source"],
         "simulated": bool(divided["simulated"].any()),
-        "settings": {"cohort": {key: chosen["cohort"][key] for key in selection.SETTINGS}, "split": division},
+        "settings": {"cohort": {key: choice[key] for key in selection.SETTINGS}, "split": division},
         "steps": [*steps, selection.step("caps", divided)],
         **splits.summary(divided, phenotypes),
     }

@@ -30,7 +30,7 @@ COLUMNS = ["case_id", "prompt", "chosen", "rejected"]
 # settings that do not change what is learned
 IRRELEVANT = ("launcher", "gpus", "threads", "merge")
 # of the log: kept out so that the same run gives the same log
-TIMINGS = ("runtime", "per_second", "preparation_time", "total_flos")
+TIMINGS = ("runtime", "per_second", "preparation_time")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -38,11 +38,15 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
     parser.add_argument("--train", required=True, help="preference pairs to learn from, parquet")
-    parser.add_argument("--validation", required=True, help="held-out preference pairs, parquet; may be empty")
+    parser.add_argument(
+        "--validation", required=True, help="held-out preference pairs, parquet; may be empty"
+    )
     parser.add_argument("--checkpoints", required=True, help="folder that outlives an interrupted run")
     parser.add_argument("--output-adapter", required=True, help="folder: PEFT adapter, tokenizer, model card")
     parser.add_argument("--output-log", required=True, help="JSON lines, one per log event")
-    parser.add_argument("--output-summary", required=True, help="JSON: what was trained, on what, at what cost")
+    parser.add_argument(
+        "--output-summary", required=True, help="JSON: what was trained, on what, at what cost"
+    )
     parser.add_argument("--output-merged", help="folder: the base model with the adapter merged in")
     return parser
 
@@ -99,7 +103,7 @@ def main(args: argparse.Namespace) -> None:
     model = models.load_model(
         args.base,
         dtype=settings["base"]["dtype"] if autocast else "float32",
-        attention=settings["attention"],
+        attention=trainer.choose_attention(settings["attention"], device),
         quantization=settings["quantization"],
     )
     model = add_adapter(model, settings["lora"], autocast=autocast)
@@ -123,7 +127,9 @@ def main(args: argparse.Namespace) -> None:
     trained = Path(args.checkpoints) / "trained"
     student.save_model(str(trained))
     if student.is_world_process_zero():
-        history = [_without_timings(entry) for entry in student.state.log_history]
+        # the closing entry is of this process alone, not of the run before it was interrupted
+        events = [entry for entry in student.state.log_history if "train_runtime" not in entry]
+        history = [_without_timings(entry) for entry in events]
         first_step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         summary = _summary(student, history, device, settings) | {
             "pairs": {name: len(items) for name, items in pairs.items()},
@@ -147,7 +153,9 @@ def main(args: argparse.Namespace) -> None:
     student.accelerator.end_training()
 
 
-def _read_pairs(path: str, encoder: ChatEncoder, training: dict[str, Any]) -> tuple[list[Pair], dict[str, int]]:
+def _read_pairs(
+    path: str, encoder: ChatEncoder, training: dict[str, Any]
+) -> tuple[list[Pair], dict[str, int]]:
     from mintflow.tokenization import encode_pairs
 
     rows = io.read_parquet(path, columns=COLUMNS).to_dict("records")

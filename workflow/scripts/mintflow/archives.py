@@ -1,4 +1,4 @@
-"""The JSON files of a folder or a zip that a stranger packed: nothing is unpacked to disk, nothing trusted."""
+"""The JSON files of a folder or a zip that a stranger packed: none is unpacked to disk, none trusted."""
 
 from __future__ import annotations
 
@@ -108,7 +108,11 @@ def _zip_members(path: Path, quarantine: Quarantine, max_total: int) -> Iterator
                 chosen.append(entry)
         _check_total(sum(entry.file_size for entry in chosen), max_total, path)
         for entry in chosen:
-            yield entry.filename, entry.file_size, lambda limit, entry=entry: _read_entry(archive, entry, limit)
+            yield (
+                entry.filename,
+                entry.file_size,
+                lambda limit, entry=entry: _read_entry(archive, entry, limit),
+            )
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:

@@ -10,6 +10,23 @@ import pandas as pd
 
 TEXT, NUMBER, FLAG = "str", "float64", "bool"
 
+# every key of the configuration rare.cohort
+SETTINGS = (
+    "source",
+    "path",
+    "url",
+    "sha256",
+    "max_file_mb",
+    "max_total_mb",
+    "sample_sheet",
+    "image_embeddings",
+    "min_terms",
+    "min_cases",
+    "min_publications",
+    "max_diseases",
+    "simulation",
+)
+
 # publications: everything the patient was reported in; publication is the first of them
 CASES = {
     "case_id": TEXT,
@@ -57,17 +74,6 @@ def case_id(source_id: str) -> str:
 def table(rows: Iterable[Sequence[object]], schema: Mapping[str, str], by: Sequence[str]) -> pd.DataFrame:
     """Rows as a table with the types of ``schema``, sorted by ``by`` (stable)."""
     frame = pd.DataFrame(list(rows), columns=list(schema)).astype(dict(schema))
-    return frame.sort_values(list(by), kind="stable", ignore_index=True)
-
-
-def conform(frame: pd.DataFrame, schema: Mapping[str, str], by: Sequence[str]) -> pd.DataFrame:
-    """A table of another source with the columns and types of ``schema``.
-
-    ``publications`` is filled from ``publication`` where it is missing.
-    """
-    if "publications" in schema and "publications" not in frame:
-        frame = frame.assign(publications=[[value] for value in frame["publication"]])
-    frame = frame[list(schema)].astype(dict(schema))
     return frame.sort_values(list(by), kind="stable", ignore_index=True)
 
 

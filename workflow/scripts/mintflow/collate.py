@@ -46,7 +46,7 @@ class SharedPromptCollator:
 
         Returns:
             input_ids (B, L); attention_mask (B, 1, L, L) bool, true where row attends column;
-            position_ids (B, L); logits_to_keep = K; targets (B, K, 2) and first_completion for
+            position_ids (B, L); logits_to_keep (K,) columns; targets (B, K, 2) and first_completion for
             ``orpo.score_pairs``; n_tokens, the columns that are no padding; case_ids.
         """
         prompt_width = max(len(pair.prompt) for pair in pairs)
@@ -68,7 +68,9 @@ class SharedPromptCollator:
             position_ids[row, left:prompt_width] = torch.arange(length)
             branch[row, left:prompt_width] = 1
             targets[row, left:last_prompt, 0] = prompt[1:]
-            for side, (start, completion) in enumerate(zip(starts, (pair.chosen, pair.rejected), strict=True)):
+            for side, (start, completion) in enumerate(
+                zip(starts, (pair.chosen, pair.rejected), strict=True)
+            ):
                 ids = torch.tensor(completion)
                 end = start + len(completion) - 1
                 input_ids[row, start:end] = ids[:-1]
@@ -82,7 +84,9 @@ class SharedPromptCollator:
             "input_ids": input_ids,
             "attention_mask": block_mask(branch),
             "position_ids": position_ids,
-            "logits_to_keep": width - first_scored,
+            # indices rather than a count: the gathered hidden states are contiguous, where a slice of
+            # them would make the CPU copy the output embeddings once for every row
+            "logits_to_keep": torch.arange(first_scored, width),
             "targets": targets[:, first_scored:],
             "first_completion": last_prompt - first_scored,
             "n_tokens": int((branch > 0).sum()),
@@ -145,7 +149,7 @@ class LengthBucketSampler(Sampler[int]):
 
     Args:
         lengths: tokens of each row.
-        batch_size: rows that are padded together, over all devices.
+        batch_size: rows of one optimiser step, over all micro-batches and devices.
         seed: seed of the order.
         buckets: batches per bucket; larger pads less and mixes less.
     """

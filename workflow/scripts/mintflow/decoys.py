@@ -7,7 +7,7 @@ patient gets ``decoys`` further genes that are not linked to the patient's own d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,9 @@ def add_decoys(
 ) -> pd.DataFrame:
     """Genotypes with ``decoys`` more genes for every patient.
 
-    A disease other than the patient's own is drawn uniformly, then one of its genes, until there are
-    enough. Genes of the patient's own disease, in the release or in any patient, are never drawn. A decoy
-    looks like a real one: it copies all rows (two for a compound heterozygote) of a training patient with
+    A disease is drawn uniformly, then one of its genes, until there are enough different ones. Genes of the
+    patient's own disease, in the release or in any patient's record, are never drawn. A decoy looks like
+    a real one: it copies all rows (two for a compound heterozygote) of a training patient with
     this gene, or where there is none, of a training patient with any gene, then without HGVS name.
 
     Args:
@@ -48,10 +48,11 @@ def add_decoys(
     if not settings["decoys"] or real["gene_symbol"].isna().all():
         return _sorted(real)
     genes_of = _genes_of_diseases(genotypes, cases, gene_disease)
-    own_diseases = set(cases["disease_id"])
     pool = genes_of
     if settings["decoy_source"] == "candidates":
-        pool = {disease: genes for disease, genes in genes_of.items() if disease in own_diseases}
+        candidates = set(cases["disease_id"])
+        pool = {disease: genes for disease, genes in genes_of.items() if disease in candidates}
+    available = {gene for genes in pool.values() for gene in genes}
     templates = _templates(genotypes, cases)
     everything = [block for gene in sorted(templates) for block in templates[gene]]
     carried = genotypes.groupby("case_id")["gene_symbol"].agg(lambda genes: set(genes.dropna()))
@@ -61,7 +62,14 @@ def add_decoys(
         digest = hashlib.sha256(case_id.encode()).digest()
         rng = np.random.default_rng([settings["seed"], int.from_bytes(digest[:8], "big")])
         barred = set(carried.get(case_id, set())) | set(genes_of.get(disease, []))
-        for gene in _draw(pool, disease, barred, settings["decoys"], rng):
+        if len(available - barred) < settings["decoys"]:
+            raise InputError(
+                f"{len(available - barred)} gene(s) to draw {settings['decoys']} decoys from; "
+                "lower it or set rare.genotypes.decoy_source to hpo",
+                record=case_id,
+                field="rare.genotypes.decoys",
+            )
+        for gene in _draw(pool, barred, settings["decoys"], rng):
             blocks = templates.get(gene)
             block = (blocks or everything)[int(rng.integers(len(blocks or everything)))]
             rows += [
@@ -106,26 +114,14 @@ def _templates(genotypes: pd.DataFrame, cases: pd.DataFrame) -> dict[str, list[B
 
 
 def _draw(
-    pool: Mapping[str, Sequence[str]], disease: str, barred: set[str], count: int, rng: np.random.Generator
+    pool: Mapping[str, Sequence[str]], barred: Collection[str], count: int, rng: np.random.Generator
 ) -> list[str]:
-    open_genes = {
-        other: [gene for gene in genes if gene not in barred]
-        for other, genes in pool.items()
-        if other != disease
-    }
-    available = {gene for genes in open_genes.values() for gene in genes}
-    if len(available) < count:
-        raise InputError(
-            f"{len(available)} gene(s) to draw {count} decoys from; lower it or set "
-            "rare.genotypes.decoy_source to hpo",
-            field="rare.genotypes.decoys",
-        )
+    """Distinct genes outside ``barred``: of a disease drawn uniformly one of its genes, ``count`` times."""
+    diseases = list(pool)
     drawn: list[str] = []
     while len(drawn) < count:
-        left = [other for other in sorted(open_genes) if open_genes[other]]
-        genes = open_genes[left[int(rng.integers(len(left)))]]
+        genes = pool[diseases[int(rng.integers(len(diseases)))]]
         gene = genes[int(rng.integers(len(genes)))]
-        drawn.append(gene)
-        for other in left:
-            open_genes[other] = [name for name in open_genes[other] if name != gene]
+        if gene not in barred and gene not in drawn:
+            drawn.append(gene)
     return drawn

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from .cohort import cited_publications
 from .errors import InputError
 from .io import read_parquet
 from .ontology import Ontology
+from .selection import publication_groups
 
 CASE_COLUMNS = ["case_id", "publication", "disease_id", "split", "fold"]
 GENOTYPE_COLUMNS = ["case_id", "gene_symbol", "zygosity", "consequence"]
@@ -28,7 +31,8 @@ class Cohort:
     """The selected patients, in order of ``cases``.
 
     Attributes:
-        cases: case_id, publication, disease_id, split, fold; sorted by case_id, default index.
+        cases: case_id, publication, publications (optional: all that report the patient), disease_id,
+            split, fold; sorted by case_id, default index.
         phenotypes: case_id, hpo_id, excluded.
         genotypes: case_id, gene_symbol, zygosity, consequence. Whether a row is a decoy is not read.
         images: one row of floats per case, NaN where a case has none; None without images.
@@ -50,10 +54,13 @@ class Cohort:
         """Read the cohort's tables.
 
         Raises:
-            InputError: a table that cannot be read, rows of a patient that is not in ``cases``, or
-                image embeddings that are no table of equally long finite vectors.
+            InputError: a table that cannot be read, a patient who appears twice, or image embeddings
+                that are no table of equally long finite vectors.
         """
-        people = read_parquet(cases, CASE_COLUMNS).sort_values("case_id", ignore_index=True)
+        people = read_parquet(cases).sort_values("case_id", ignore_index=True)
+        missing = [name for name in CASE_COLUMNS if name not in people]
+        if missing:
+            raise InputError(f"lacks column(s) {', '.join(missing)}", file=cases)
         if people["case_id"].duplicated().any():
             twice = people.loc[people["case_id"].duplicated(), "case_id"].iloc[0]
             raise InputError("appears twice", file=cases, record=twice, field="case_id")
@@ -62,15 +69,16 @@ class Cohort:
             variants = pd.DataFrame(columns=GENOTYPE_COLUMNS, dtype=str)
         else:
             variants = read_parquet(genotypes, GENOTYPE_COLUMNS)
-        known = set(people["case_id"])
-        for table, path in ((terms, phenotypes), (variants, genotypes)):
-            strange = sorted(set(table["case_id"]) - known)
-            if strange:
-                raise InputError("is not in the table of cases", file=path, record=strange[0], field="case_id")
+        # the tables may hold patients that were not selected
+        terms, variants = (
+            table[table["case_id"].isin(people["case_id"])].reset_index(drop=True)
+            for table in (terms, variants)
+        )
         pictures = None if images is None else read_images(images, people["case_id"].tolist())
         return cls(people, terms, variants, pictures)
 
     def __len__(self) -> int:
+        """Number of cases."""
         return len(self.cases)
 
     def terms(self, ontology: Ontology, *, excluded: bool = False) -> csr_matrix:
@@ -83,8 +91,13 @@ class Cohort:
         return self.cases["split"].isin(splits).to_numpy()
 
     def publications(self, mask: np.ndarray) -> set[str]:
-        """Publications of the masked cases."""
-        return set(self.cases.loc[mask, "publication"])
+        """Every publication that reports one of the masked cases."""
+        return {name for names in cited_publications(self.cases[mask]) for name in names}
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Per case, its publication, or the group of publications that share patients with it."""
+        return publication_groups(self.cases).to_numpy(dtype=object)
 
 
 def read_images(path: str | Path, case_ids: Sequence[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ multiple comparisons; otherwise the two arms are said to be indistinguishable on
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -29,7 +29,7 @@ class Estimate:
 
     def words(self) -> str:
         """``47.5 % (95 % interval 40.1 to 55.0 %)``."""
-        return f"{percent(self.value)} (95 % interval {_number(self.low)} to {percent(self.high)})"
+        return f"{percent(self.value)} (95\u00a0% interval {_number(self.low)} to {percent(self.high)})"
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class Finding:
 
 
 def percent(share: float) -> str:
-    """``0.475`` as ``47.5 %``; no number as ``not estimable``."""
-    return f"{_number(share)} %" if math.isfinite(share) else "not estimable"
+    """``0.475`` as ``47.5 %`` (the space does not break); no number as ``not estimable``."""
+    return f"{_number(share)}\u00a0%" if math.isfinite(share) else "not estimable"
 
 
 def _number(share: float) -> str:
@@ -124,26 +124,27 @@ def p_words(p_value: float) -> str:
 
 def headline(results: Results, student: str) -> Finding:
     """The result in one sentence: against the base model, without input, against the yardsticks."""
-    name, own = labels.arm(student).label, results.get(student, "top1")
+    name, own = str(labels.arm(student)), results.get(student, "top1")
+    start = name[:1].upper() + name[1:]
     if own is None:
-        return Finding("bad", f"The {name} was not measured in this run.")
+        return Finding("bad", f"{start} was not measured in this run.")
     base = results.verdict(student, "base", "top1")
     if base == WORSE:
-        return Finding("bad", f"The {name} is worse than the base model it was made from.")
+        return Finding("bad", f"{start} is worse than the base model it was made from.")
     if base != BETTER:
-        return Finding("bad", f"The {name} is not shown to be better than the untuned base model.")
+        return Finding("bad", f"{start} is not shown to be better than the untuned base model.")
     controls = [results.verdict(student, arm.key, "top1") for arm in _controls(results, student)]
     if controls and all(verdict == BETTER for verdict in controls):
-        text = f"The {name} is better than the untuned base model, and it uses the patient's phenotypes"
+        text = f"{start} is better than the untuned base model, and it uses the patient's phenotypes"
         tone = "good"
     elif controls:
         text = (
-            f"The {name} is better than the untuned base model, but it is not shown to use the "
+            f"{start} is better than the untuned base model, but it is not shown to use the "
             "patient's phenotypes"
         )
         tone = "bad"
     else:
-        text, tone = f"The {name} is better than the untuned base model", "plain"
+        text, tone = f"{start} is better than the untuned base model", "plain"
     same_view = results.verdict(student, "teacher-phenotype", "top1")
     ending = {
         WORSE: "; it stays below the teacher that sees phenotypes alone",
@@ -180,8 +181,8 @@ def _reached(results: Results, student: str, patients: str, asked: int) -> Findi
     if first is None:
         return None
     text = (
-        f"Asked for the {asked} most likely diseases of each of {patients}, the "
-        f"{labels.arm(student).label} named the right one first in {first.words()}"
+        f"Asked for the {asked} most likely diseases of each of {patients}, "
+        f"{labels.arm(student)} named the right one first in {first.words()}"
     )
     cutoff = max((cut for cut in (3, 10) if cut <= asked), default=0)
     further = results.get(student, f"top{cutoff}")
@@ -196,16 +197,15 @@ def _against(results: Results, student: str) -> list[Finding]:
     for arm in others:
         theirs = results.get(arm.key, "top1")
         if theirs is not None:
-            sorted_by[results.verdict(student, arm.key, "top1")].append(f"{arm.label} ({percent(theirs.value)})")
+            sorted_by[results.verdict(student, arm.key, "top1")].append(f"{arm} ({percent(theirs.value)})")
     wording = (
         (BETTER, "good", "It names the right disease first more often than"),
         (WORSE, "bad", "It does so less often than"),
         (TIED, "plain", "On these patients it cannot be told apart from"),
         (UNTESTED, "plain", "No paired test was made against"),
     )
-    tested = " (paired tests over publications, corrected for multiple comparisons)"
     return [
-        Finding(tone, f"{words} {join(sorted_by[verdict])}{'' if verdict == UNTESTED else tested}.")
+        Finding(tone, f"{words} {join(sorted_by[verdict])}.")
         for verdict, tone, words in wording
         if sorted_by[verdict]
     ]
@@ -234,7 +234,7 @@ def _without_input(results: Results, student: str) -> Finding | None:
     text = f"Without the patient's own input: {join(parts)}."
     verdicts = [results.verdict(student, arm.key, "top1") for arm in controls]
     if all(verdict == BETTER for verdict in verdicts):
-        return Finding("good", f"{text} The difference is supported by the paired tests: it reads the patient.")
+        return Finding("good", f"{text} Paired tests support the difference: it reads the patient.")
     if all(verdict == UNTESTED for verdict in verdicts):
         return Finding("plain", text)
     return Finding("bad", f"{text} This run gives no evidence that it reads the patient.")
@@ -244,7 +244,7 @@ def _invented(results: Results, student: str) -> Finding | None:
     own, base = results.get(student, "ungrounded"), results.get("base", "ungrounded")
     if own is None:
         return None
-    text = f"Of the items it lists, {own.words()} are no disease name or synonym known here"
+    text = f"Of the items it lists, {own.words()} are no known disease name or synonym"
     text += f"; of the base model's, {percent(base.value)}." if base else "."
     return Finding("plain", text)
 
@@ -267,20 +267,25 @@ def join(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def cells(results: Results, columns: Mapping[str, str]) -> list[tuple[labels.Arm, list[str], str]]:
-    """Rows of a results table: arm, one cell a column ("47.5 [40.1–55.0]", percent), n.
+@dataclass(frozen=True)
+class Row:
+    """One arm's line of a results table: (value, interval) in percent a column, and how many patients."""
 
-    Args:
-        results: all numbers of the run.
-        columns: metric key -> heading. Arms that have none of them are left out.
-    """
-    rows = []
+    arm: labels.Arm
+    cells: list[tuple[str, str]]
+    n: str
+
+
+def rows(results: Results, columns: Sequence[str]) -> list[Row]:
+    """Lines of a results table, arms in order; arms that have none of the metrics are left out."""
+    table = []
     for arm in results.arms:
         found = [results.get(arm.key, key) for key in columns]
         counts = sorted({estimate.n for estimate in found if estimate})
         if counts:
             texts = [
-                f"{_number(one.value)} [{_number(one.low)}–{_number(one.high)}]" if one else "–" for one in found
+                (_number(one.value), f"{_number(one.low)}–{_number(one.high)}") if one else ("–", "")
+                for one in found
             ]
-            rows.append((arm, texts, "–".join(f"{count:,}" for count in (counts[0], counts[-1])[: len(counts)])))
-    return rows
+            table.append(Row(arm, texts, "–".join(f"{count:,}" for count in sorted({counts[0], counts[-1]}))))
+    return table

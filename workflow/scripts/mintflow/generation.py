@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,6 @@ def generate(
     pad_id: int,
     max_new_tokens: int,
     batch_size: int,
-    report: Callable[[list[list[tuple[int, ...]]]], Iterator[list[tuple[int, ...]]]] | None = None,
 ) -> list[Answer]:
     """Answer every prompt with the most likely token at each step.
 
@@ -55,7 +54,6 @@ def generate(
         pad_id: token for padding on the left; masked, so any will do.
         max_new_tokens: longest answer, end token included.
         batch_size: prompts per batch.
-        report: wraps the list of batches to show progress; by default a log line now and then.
 
     Returns:
         Answers in the order of the prompts.
@@ -79,7 +77,7 @@ def generate(
         part.generation_config = config  # PEFT reads one or the other, by the adapter's task type
     work = batches(keys, batch_size)
     answers: dict[tuple[int, ...], Answer] = {}
-    for batch in report(work) if report else progress(work, len(work), "generation batches"):
+    for batch in progress(work, len(work), "generation batches"):
         answers |= zip(batch, _answer_batch(model, batch), strict=True)
     return [answers[key] for key in keys]
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import InputError
+
 STUDENT, CONTROL, YARDSTICK = "student", "control", "yardstick"
 
 GROUPS = {
@@ -21,17 +23,34 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One compared system: its key in the tables, its words, its group, and what it is."""
+    """One compared system: key in the tables, label, group, what it is, and its name in a sentence."""
 
     key: str
     label: str
     group: str
     meaning: str = ""
+    words: str = ""
+
+    def __str__(self) -> str:
+        """Its name in a sentence."""
+        return self.words or self.label
 
 
 _ARMS = (
-    Arm("base", "Base model, untuned", STUDENT, "The language model as published, before any training here."),
-    Arm("orpo", "ORPO student", STUDENT, "The same model after preference training on the teacher's lists."),
+    Arm(
+        "base",
+        "Base model, untuned",
+        STUDENT,
+        "The language model as published, before any training here.",
+        "the untuned base model",
+    ),
+    Arm(
+        "orpo",
+        "ORPO student",
+        STUDENT,
+        "The same model after preference training on the teacher's lists.",
+        "the ORPO student",
+    ),
     Arm(
         "orpo-blank",
         "ORPO, phenotypes hidden",
@@ -44,27 +63,48 @@ _ARMS = (
         CONTROL,
         "The trained student, shown the phenotypes of another patient with another disease.",
     ),
-    Arm("teacher", "Teacher", YARDSTICK, "The multimodal encoder whose lists the student is trained on."),
+    Arm(
+        "teacher",
+        "Teacher",
+        YARDSTICK,
+        "The multimodal encoder (or scores made elsewhere) whose lists the student is trained on.",
+        "the teacher",
+    ),
     Arm(
         "teacher-phenotype",
         "Teacher, phenotype only",
         YARDSTICK,
         "The same encoder without the genotype: it sees what the student sees.",
+        "the teacher that sees phenotypes alone",
     ),
     Arm(
         "similarity",
         "Ontology similarity",
         YARDSTICK,
         "Semantic similarity of the patient's terms to the disease profiles.",
+        "ontology similarity",
     ),
     Arm(
         "likelihood-ratio",
         "Likelihood ratio",
         YARDSTICK,
         "Likelihood ratios from the term frequencies of the disease profiles.",
+        "likelihood ratios",
     ),
-    Arm("gene-lookup", "Gene lookup", YARDSTICK, "Diseases linked to a gene of the patient; no phenotypes."),
-    Arm("prior", "Disease frequency alone", YARDSTICK, "Diseases by their number of training patients."),
+    Arm(
+        "gene-lookup",
+        "Gene lookup",
+        YARDSTICK,
+        "Diseases linked to a gene of the patient; no phenotypes.",
+        "gene lookup",
+    ),
+    Arm(
+        "prior",
+        "Disease frequency alone",
+        YARDSTICK,
+        "Diseases by their number of training patients.",
+        "disease frequency alone",
+    ),
 )
 _BY_KEY = {arm.key: arm for arm in _ARMS}
 _CONTROLS = {"blank": "phenotypes hidden", "shuffled": "other patient's input"}
@@ -104,23 +144,26 @@ _STEPS = {
     "twins_across_publications": "Not published twice",
     "min_cases and min_publications": "Disease with enough patients, papers",
     "max_diseases": "Disease among those kept",
+    "caps": "Within the caps per disease: used",
 }
 
 
-def selection_steps(steps: Iterable[Mapping[str, Any]], kept: int) -> list[tuple[str, int]]:
-    """Selection steps of cohort.json as (words, patients left); the last one is what was ``kept``.
+def selection_steps(cohort: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Selection steps of cohort.json as (words, patients left).
 
-    Args:
-        steps: each with ``step`` and ``cases``.
-        kept: patients after the split, which caps the patients of one disease.
+    Raises:
+        InputError: the summary has no steps.
     """
-    told = [(_STEPS.get(step["step"], step["step"]), int(step["cases"])) for step in steps]
-    return [*told, ("Within the caps per disease: used", kept)]
+    try:
+        return [(_STEPS.get(step["step"], step["step"]), int(step["cases"])) for step in cohort["steps"]]
+    except (KeyError, TypeError) as error:
+        problem = "expected a list of objects with step and cases"
+        raise InputError(problem, file="cohort.json", field="steps") from error
 
 
 _METRICS = {
-    "mrr": "Mean reciprocal rank",
-    "ungrounded": "Ungrounded items",
+    "mrr": "MRR × 100",
+    "ungrounded": "Ungrounded",
     "coverage": "Coverage",
     "avoidance": "Avoidance",
     "car": "CAR",

@@ -4,8 +4,8 @@ The prompt is computed once; its KV cache serves all candidates. The candidates'
 tokens form a trie, and each trie node is computed once too: nodes are laid out
 in one sequence under a block mask in which a node sees the prompt, its
 ancestors and itself, at the position of its depth. Equal to scoring each
-candidate alone, in float32 to about 1e-5 nats. Everything runs in float32: in
-bfloat16 two orders of the same sums differ by tenths of a nat.
+candidate alone up to rounding. Everything runs in float32: in bfloat16 two
+orders of the same sums differ by tenths of a nat.
 """
 
 from __future__ import annotations
@@ -13,11 +13,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from . import cli
+from .conversations import Messages, answer
+from .errors import InputError
+from .lists import format_list
+
+if TYPE_CHECKING:
+    from .tokenization import ChatEncoder
 
 SCORES = ("sum", "mean", "pmi")
 _ROWS = 128  # rows of logits normalised at a time, to bound memory
@@ -135,7 +144,7 @@ def score_candidates(
     cache = DynamicCache(config=model.config)
     length = len(prompt)
     first = model(
-        input_ids=torch.tensor([prompt], device=device),
+        input_ids=torch.tensor([list(prompt)], device=device),
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
@@ -191,3 +200,95 @@ def _fill(
         rows = rows.to(logits.device)
         found = part[rows, tokens[torch.from_numpy(targets).to(tokens.device)]] - norm[rows]
         node_logp[targets] = found.double().cpu().numpy()
+
+
+def first_lines(encoder: ChatEncoder, prompt: Messages, names: Sequence[str], k: int) -> list[list[int]]:
+    """Token ids of the first line of an answer that puts each of ``names`` first.
+
+    For lists of one the line ends with the end token, else with the token that holds the line break,
+    so that a name is never favoured for being the beginning of another. Tokenised within the
+    whole answer, as in training; ``prompt`` only gives it a place in the chat template.
+
+    Raises:
+        ValueError: a name cannot be written on one line.
+    """
+    lines = []
+    for name in names:
+        text = format_list([name] * min(k, 2))
+        ids = encoder.completion_ids(prompt, answer(text))
+        if k > 1:
+            line = text[: text.index("\n") + 1]
+            decode = encoder.tokenizer.decode
+            ends = (
+                end
+                for end in range(1, len(ids) + 1)
+                if line in decode(ids[:end], clean_up_tokenization_spaces=False)
+            )
+            ids = ids[: next(ends)]
+        lines.append(ids)
+    return lines
+
+
+@torch.inference_mode()
+def check_masking(model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chunk: int) -> None:
+    """Score one candidate both ways: does this model heed the block mask?
+
+    Raises:
+        InputError: it does not; closed-set ranking of it would be wrong.
+    """
+    leaf = int(np.argmax([trie.depths[node] for node in trie.leaves]))
+    path = trie.path(trie.leaves[leaf])
+    tokens = [trie.tokens[node] for node in path]
+    ids = torch.tensor([[*prompt, *tokens]], device=next(model.parameters()).device)
+    logp = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float().log_softmax(dim=-1)
+    alone = float(logp.gather(1, ids[0, len(prompt) :, None]).double().sum())
+    shared = float(score_candidates(model, prompt, trie, chunk)[leaf])
+    if not abs(shared - alone) < 1e-2 + 1e-4 * abs(alone):
+        raise InputError(
+            f"this model does not heed a block attention mask (log-probability {shared:.4f} with a "
+            f"shared prompt, {alone:.4f} alone): set ranking_cases to 0",
+            field="rare.evaluation.ranking_cases",
+        )
+
+
+def rank_candidates(
+    model: torch.nn.Module,
+    encoder: ChatEncoder,
+    prompts: Sequence[Messages],
+    blanks: Sequence[Messages] | None,
+    names: Sequence[str],
+    *,
+    k: int,
+    chunk: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Score every name as the first of the answer to every prompt.
+
+    Args:
+        model: in float32, eval mode.
+        encoder: turns messages into ids, as in training.
+        prompts: one conversation a case.
+        blanks: the same without phenotypes, for pmi; None leaves pmi NaN.
+        names: the candidates.
+        k: length of the lists that the student was trained to write.
+        chunk: most trie nodes in one forward pass.
+
+    Returns:
+        ``sum`` (nats), ``mean`` (nats per token), ``pmi`` (sum less the sum after the blank prompt),
+        each (cases, names).
+    """
+    lines = first_lines(encoder, prompts[0], names, k)
+    trie = build_trie(lines)
+    tokens = sum(map(len, lines))
+    cli.log.info("%d candidates, %d tokens in %d trie nodes", len(names), tokens, len(trie.tokens))
+    check_masking(model, encoder.prompt_ids(prompts[0]), trie, chunk)
+    without: dict[tuple[int, ...], NDArray[np.float64]] = {}
+    total = np.empty((len(prompts), len(names)))
+    pmi = np.full_like(total, np.nan)
+    for row in cli.progress(range(len(prompts)), len(prompts), "ranked cases"):
+        total[row] = score_candidates(model, encoder.prompt_ids(prompts[row]), trie, chunk)
+        if blanks is not None:
+            key = tuple(encoder.prompt_ids(blanks[row]))
+            if key not in without:
+                without[key] = score_candidates(model, key, trie, chunk)
+            pmi[row] = total[row] - without[key]
+    return {"sum": total, "mean": total / np.array([len(line) for line in lines]), "pmi": pmi}

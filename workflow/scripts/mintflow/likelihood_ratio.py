@@ -51,9 +51,7 @@ class LikelihoodRatio:
         background = np.asarray(everything.sum(axis=0)).ravel() / max(len(known), 1)
         background = np.clip(background, LOWEST / max(len(known), 1), HIGHEST)
 
-        frequency = term_matrix(
-            self.profiles, "disease_id", disease_ids, self.ontology, value="frequency"
-        )
+        frequency = term_matrix(self.profiles, "disease_id", disease_ids, self.ontology, value="frequency")
         frequency.data = np.clip(frequency.data, LOWEST, HIGHEST)
         phenotypes = cohort.phenotypes
         excluded = phenotypes["excluded"].astype(bool)

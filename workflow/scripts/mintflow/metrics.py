@@ -50,6 +50,7 @@ class Labels:
     collapse: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
+        """Collapse the ids of the candidates themselves."""
         collapse = self.collapse
         object.__setattr__(self, "candidates", frozenset(collapse(label) for label in self.candidates))
         object.__setattr__(self, "family", {collapse(key): value for key, value in self.family.items()})
@@ -94,9 +95,8 @@ def collapse_ranks(table: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """
     ids = table["disease_id"]
     names = {label: labels.collapse(label) for label in ids.unique()}
-    best = (
-        table.assign(label=ids.map(names)).groupby(["case_id", "label"], as_index=False, sort=True)["rank"].min()
-    )
+    named = table.assign(label=ids.map(names))
+    best = named.groupby(["case_id", "label"], as_index=False)["rank"].min()
     best["rank"] = best.groupby("case_id")["rank"].rank(method="max").astype(int)
     return best.sort_values(["case_id", "rank", "label"], ignore_index=True)
 

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 CARD = "base_model.json"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 # everything that transformers reads, and nothing that can run code or unpickle
-HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "README.md")
+HUB_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.txt",
+    "README.md",
+)
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -101,11 +109,14 @@ def write_hub(model_id: str | None, revision: str | None, folder: str | Path) ->
         raise InputError("a hub model needs its repository id", field="rare.student.base.id")
     if not revision:
         raise InputError(
-            "a hub model needs a revision, or the run could not be repeated", field="rare.student.base.revision"
+            "a hub model needs a revision, or the run could not be repeated",
+            field="rare.student.base.revision",
         )
     with whole_directory(folder) as temporary:
         try:
-            snapshot_download(model_id, revision=revision, local_dir=temporary, allow_patterns=list(HUB_FILES))
+            snapshot_download(
+                model_id, revision=revision, local_dir=temporary, allow_patterns=list(HUB_FILES)
+            )
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(

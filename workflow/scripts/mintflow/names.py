@@ -13,8 +13,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from .mondo import Mondo
 
-# OMIM titles end in "; ABBREVIATION": no space, no lower-case word
-_ABBREVIATION = re.compile(r";\s*[A-Z0-9][A-Z0-9a-z/.()-]{0,14}\s*$")
+# OMIM titles end in "; ABBREVIATION": one word with at least two capitals or digits
+_ABBREVIATION = re.compile(r";\s*(?=\S*[A-Z0-9]\S*[A-Z0-9])[\w/.()-]{2,15}\s*$")
 _APOSTROPHES = re.compile(r"['\u2019\u2018\u02bc`]")
 _SEPARATORS = re.compile(r"[\W_]+")
 
@@ -98,9 +98,10 @@ class Grounder:
         return diseases[0] if diseases else None
 
 
+# what tells subtypes apart at the end of a name
+_NUMERAL = r"\d+[a-z]?|[ivxlcdm]+[a-z]?|[a-z]"
 _SUFFIX = re.compile(
-    r"(?:\s+|\s*,\s*)(?:(?:type|group|subtype|form)(?:\s+[ivxlcdm\d]+[a-z]?|\s+[a-z])?|\d+[a-z]?|[ivx]+[a-z]?|[a-z])$",
-    re.IGNORECASE,
+    rf"(?:-\d+[a-z]?|[\s,]+(?:(?:type|subtype|group|form)(?:\s+\w{{1,5}})?|{_NUMERAL}))$", re.IGNORECASE
 )
 
 

@@ -245,7 +245,7 @@ def _features(packet: dict[str, Any], identifier: str, notes: _Notes) -> list[tu
 
 
 def _publications(packet: dict[str, Any], source_id: str, identifier: str) -> list[str]:
-    """PMIDs in order of appearance, then DOIs and PMC ids; else the PMID in the id; else a group of its own."""
+    """PMIDs in order of appearance, then DOIs and PMC ids; else the PMID in the id; else one of its own."""
     pmids: dict[str, None] = {}
     others: dict[str, None] = {}
     for reference in _list(_mapping(packet.get("metaData")).get("externalReferences")):
@@ -324,7 +324,6 @@ def _hgvs_kind(syntax: str, value: str) -> str:
         match = re.search(r"(?:^|:)([cgnmp])\.", value)
         kind = match[1] if match else "other"
     return {"n": "c", "m": "g"}.get(kind, kind)
-
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,17 @@ def _figure(height: float) -> Figure:
     return figure
 
 
+def _settle(figure: Figure) -> None:
+    """Lay out once, then round: the layout solver's last digits differ from run to run."""
+    for _ in range(2):  # the second pass knows the size of what the first one placed
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for part in figure.subfigs:
+        part.bbox_relative.p0, part.bbox_relative.p1 = np.round(part.bbox_relative.get_points(), 6)
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position().bounds, 6).tolist())
+
+
 def _header(figure: Figure, text: str, simulated: bool) -> None:
     """Title of the whole figure; simulated patients are named on it, never only in a caption."""
     title = f"{text} · SIMULATED patients" if simulated else text
@@ -132,6 +143,7 @@ def metrics_figure(metrics: pd.DataFrame, *, simulated: bool) -> Figure:
         left.set_xlabel("%, lower is better")
         right.set_xlabel("%, higher is better")
         _header(figure, "Diagnosis by arm", simulated)
+        _settle(figure)
     return figure
 
 
@@ -187,7 +199,9 @@ def _top_panel(above: SubFigure, arms: Sequence[labels.Arm], tops: Sequence[str]
 
 def _beside(axes: Axes, position: float, text: str) -> None:
     """Write ``text`` right of the panel, at one row's height."""
-    axes.annotate(text, (1.16, position), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=6.5)
+    axes.annotate(
+        text, (1.16, position), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=6.5
+    )
 
 
 def _interval(axes: Axes, row: Any, position: float, group: str, marker: str) -> None:
@@ -196,7 +210,14 @@ def _interval(axes: Axes, row: Any, position: float, group: str, marker: str) ->
     axes.plot([row.ci_low, row.ci_high], [position, position], color=hue, linewidth=1, linestyle=dash)
     face = "white" if control else hue
     axes.plot(
-        row.value, position, marker, color=hue, markerfacecolor=face, markersize=4, markeredgewidth=0.9, clip_on=False
+        row.value,
+        position,
+        marker,
+        color=hue,
+        markerfacecolor=face,
+        markersize=4,
+        markeredgewidth=0.9,
+        clip_on=False,
     )
 
 
@@ -206,7 +227,16 @@ def _single_panel(axes: Axes, arms: Sequence[labels.Arm], name: str, rows: _Rows
         if (one.key, name) in rows:
             _interval(axes, rows[one.key, name], position, one.group, "o")
         else:
-            axes.text(0.5, position, "n/a", ha="center", va="center", color=GREY, fontsize=6, backgroundcolor="white")
+            axes.text(
+                0.5,
+                position,
+                "n/a",
+                ha="center",
+                va="center",
+                color=GREY,
+                fontsize=6,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            )
     axes.set_yticks(range(len(arms)), [one.label for one in arms])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(arms) - 0.4, -0.6)
@@ -257,7 +287,9 @@ def training_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]], *, simulate
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(5))
             if not axes.lines:
-                axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", va="center", color=GREY)
+                axes.text(
+                    0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", va="center", color=GREY
+                )
         last = panels[1, 1]
         last.set_ylim(-0.03, 1.03)
         last.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
@@ -273,26 +305,22 @@ def training_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]], *, simulate
         handles.append(Line2D([], [], color=GREY, marker="o", markersize=3, label="held-out pairs"))
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
         _header(figure, "Student training", simulated)
+        _settle(figure)
     return figure
 
 
 # What the training log calls each quantity.
-KEYS = {
-    "loss": ("loss",),
-    "nll": ("nll", "nll_loss"),
-    "log_odds": ("log_odds", "log_odds_chosen"),
-    "accuracy": ("reward_accuracy", "rewards/accuracies"),
-}
+KEYS = {"loss": "loss", "nll": "nll_loss", "log_odds": "log_odds_chosen", "accuracy": "rewards/accuracies"}
 
 
 def series(
     events: Sequence[Mapping[str, Any]], quantity: str, *, held_out: bool = False
 ) -> tuple[list[int], list[float]]:
     """Steps and values of one quantity of ``KEYS``; a value that is not finite is left out."""
-    prefix = "eval_" if held_out else ""
+    key = f"{'eval_' if held_out else ''}{KEYS[quantity]}"
     points: dict[int, float] = {}
     for event in events:
-        value = next((event[prefix + key] for key in KEYS[quantity] if prefix + key in event), None)
+        value = event.get(key)
         if value is not None and "step" in event and np.isfinite(value):
             points[int(event["step"])] = float(value)  # a resumed run repeats steps: the later one holds
     steps = sorted(points)
@@ -345,6 +373,7 @@ def cohort_figure(
         rows[0].suptitle("a  Selection of patients", **_PANEL_TITLE)
         rows[1].suptitle("b  Patients and publications by split", **_PANEL_TITLE)
         _header(figure, "Cohort", simulated)
+        _settle(figure)
     return figure
 
 
@@ -404,7 +433,9 @@ def _terms(axes: Axes, cases: pd.DataFrame, phenotypes: pd.DataFrame) -> None:
     observed, excluded = (np.clip(count, 0, edges[-1]) for count in counts)
     axes.hist(observed, edges, color=BLUE, label="observed")
     if excluded.any():
-        axes.hist(excluded[excluded > 0], edges, histtype="step", color=VERMILLION, linewidth=1, label="excluded")
+        axes.hist(
+            excluded[excluded > 0], edges, histtype="step", color=VERMILLION, linewidth=1, label="excluded"
+        )
         axes.legend(loc="upper right", borderpad=0, handlelength=0.9)
     median = float(np.median(counts[0]))
     axes.set_ylim(0, 1.4 * axes.get_ylim()[1])  # room for the legend
@@ -417,14 +448,16 @@ def _terms(axes: Axes, cases: pd.DataFrame, phenotypes: pd.DataFrame) -> None:
 def _diseases(axes: Axes, cases: pd.DataFrame, splits: Sequence[str]) -> None:
     counts = cases.groupby(["disease_id", "split"]).size().unstack(fill_value=0)
     order = sorted(counts.index, key=lambda disease: (-counts.loc[disease].sum(), disease))
-    axes.set_title(f"d  Patients of {labels.plural(len(order), 'disease')}")
+    axes.set_title(f"d  {labels.plural(len(order), 'disease')} by size")
     floor = np.zeros(len(order))
     for name in splits:
         heights = counts.loc[order, name].to_numpy()
-        axes.bar(range(len(order)), heights, bottom=floor, width=0.9, color=_SPLIT_HUES[name], linewidth=0)
+        axes.bar(
+            range(1, len(order) + 1), heights, bottom=floor, width=0.9, color=_SPLIT_HUES[name], linewidth=0
+        )
         floor += heights
-    axes.set_xlim(-0.5, len(order) - 0.5)
-    axes.set_xlabel("by size; colours as in b")
+    axes.set_xlim(0.5, len(order) + 0.5)
+    axes.set_xlabel("rank; colours as in b")
     axes.set_ylabel("patients")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))

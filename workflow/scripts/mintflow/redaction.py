@@ -8,11 +8,16 @@ from typing import Any
 
 import pandas as pd
 
+from .quarantine import COLUMNS
+
 _FILE_URL = re.compile(r"file://+", re.IGNORECASE)
 _PATH = re.compile(r"(?<![\w.:/…~])(?:~[\w.-]*)?/(?:[^\s/'\"<>:,;]+/)+([^\s/'\"<>:,;]*)")
 _WINDOWS_PATH = re.compile(r"(?<!\w)(?:[A-Za-z]:|\\)\\(?:[^\\\s'\"<>:,;]+\\)*([^\\\s'\"<>:,;]*)")
-_OPAQUE = re.compile(r"case-[0-9a-f]{12}")
+_OPAQUE = re.compile(r"case-[0-9a-f]{12}|line \d+")
 _ONTOLOGY_ID = re.compile(r"(?:HP|OMIM|MONDO|ORPHA|DECIPHER|GENO|HGNC):\w+")
+# a file name, or what phenopackets of published patients are called
+_NAMED = re.compile(r"[^\s'\"]+\.(?:json|zip|vcf|vcf\.gz|tsv|parquet)\b|\bPMID[_:]?\d[^\s,;'\"]*")
+_HIDDEN = "(name)"
 
 
 def without_paths(text: str) -> str:
@@ -25,22 +30,24 @@ def opaque(name: str) -> str:
     """A stable stand-in for a file or record whose name may identify a patient."""
     if not name or _OPAQUE.fullmatch(name):
         return name
-    return "file-" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
+    return "name-" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
 
 
 def quarantine_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Quarantine rows fit to be shown: stage, file, record, field, value, reason.
 
-    File members and source ids become opaque, also where the reason repeats them; a value is
-    shown only if it is an ontology id. The tables beside the report keep the full names.
+    Names of files and records become opaque, and are hidden where the reason repeats them; a value
+    is shown only if it is an ontology id. The tables beside the report keep everything.
     """
-    return pd.DataFrame([_shown(row) for row in table.itertuples(index=False)], columns=list(table.columns))
+    rows = [_shown(row) for row in table[COLUMNS].itertuples(index=False)]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _shown(row: Any) -> tuple[str, ...]:
+    value = row.value if not row.value or _ONTOLOGY_ID.fullmatch(row.value) else "(not shown)"
     reason = row.reason
-    for name in sorted({row.file, row.record, row.value} - {""}, key=len, reverse=True):
-        if len(name) > 3 and not _ONTOLOGY_ID.fullmatch(name):
-            reason = reason.replace(name, opaque(name))
-    value = row.value if _ONTOLOGY_ID.fullmatch(row.value) else ("" if not row.value else "(not shown)")
-    return row.stage, opaque(row.file), opaque(row.record), row.field, value, without_paths(reason)
+    for name in sorted({row.file, row.record, row.value}, key=lambda name: (-len(name), name)):
+        if len(name) > 3 and name != value:
+            reason = reason.replace(name, _HIDDEN)
+    reason = without_paths(_NAMED.sub(_HIDDEN, reason))
+    return row.stage, opaque(row.file), opaque(row.record), row.field, value, reason

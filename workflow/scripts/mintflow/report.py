@@ -25,6 +25,8 @@ STUDENT = "orpo"
 QUARANTINE_ROWS = 20
 _IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
+_UNITS = {"publication": "publications", "case": "patients"}
+
 _MAIN = ("top1", "top3", "top10", "mrr", "ungrounded", "car", "coverage", "avoidance")
 _FURTHER = (
     ("Patients whose disease occurs in no training patient", "{}_unseen", ("top1", "top3", "top10", "mrr")),
@@ -96,23 +98,24 @@ def _presentable(value: Any) -> Any:
 def context(material: Material, captions: Path) -> dict[str, Any]:
     """What the template shows, by name."""
     results = findings.Results(material.metrics, material.comparisons)
-    rare = material.config["rare"]
+    config = material.config
+    lists = {name: setting(config, f"rare.preferences.{name}") for name in ("k", "q")}
     tested = material.cases[material.cases["split"] == "test"]
     simulated = bool(material.cases["simulated"].any())
+    aside = quarantine_rows(material.quarantine)
     patients = (
         f"{labels.plural(len(tested), 'simulated patient' if simulated else 'patient')} "
         f"of {labels.plural(tested['publication'].nunique(), 'publication')}"
     )
     return {
-        "run": material.config["run"],
+        "run": setting(config, "run"),
         "simulated": simulated,
-        "source": rare["cohort"]["source"],
-        "base_model": rare["student"]["base"]["id"] or rare["student"]["base"]["name"],
-        "k": rare["preferences"]["k"],
-        "q": rare["preferences"]["q"],
-        "modalities": findings.join([str(name) for name in rare["teacher"]["modalities"]]),
+        "source": setting(config, "rare.cohort.source"),
+        "base_model": setting(config, "rare.student.base.id") or setting(config, "rare.student.base.name"),
+        **lists,
+        "modalities": findings.join(setting(config, "rare.teacher.modalities")),
         "headline": findings.headline(results, STUDENT),
-        "findings": findings.findings(results, STUDENT, patients=patients, asked=rare["preferences"]["k"]),
+        "findings": findings.findings(results, STUDENT, patients=patients, asked=lists["k"]),
         "arms": results.arms,
         "groups": labels.GROUPS,
         "steps": material.steps,
@@ -120,20 +123,20 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         "leakage": material.leakage,
         "main_table": _table(results, "{}", _MAIN),
         "further_tables": [
-            (title, *table) for title, pattern, keys in _FURTHER if (table := _table(results, pattern, keys))[1]
+            (title, *table)
+            for title, pattern, keys in _FURTHER
+            if (table := _table(results, pattern, keys))[1]
         ],
         "opponents": list(_opponents(results)),
         "student": labels.arm(STUDENT),
         "figures": [figure(path, captions) for path in material.figures],
         "shown": list(examples(material)),
-        "resampled": {"publication": "publications", "case": "patients"}[rare["evaluation"]["bootstrap_unit"]],
+        "resampled": _UNITS[setting(config, "rare.evaluation.bootstrap_unit")],
         "hpo_release": material.versions.get("hpo", "unknown"),
-        "example_seed": rare["evaluation"]["seed"],
-        "quarantine_counts": _counts(material.quarantine, ["stage", "field", "reason"]),
-        "quarantine_rows": list(
-            quarantine_rows(material.quarantine.head(QUARANTINE_ROWS)).itertuples(index=False)
-        ),
-        "quarantined": len(material.quarantine),
+        "example_seed": setting(config, "rare.evaluation.seed"),
+        "quarantine_counts": _counts(aside, ["stage", "field", "reason"]),
+        "quarantine_rows": list(aside.head(QUARANTINE_ROWS).itertuples(index=False)),
+        "quarantined": len(aside),
         "changes": [
             (ACTIONS.get(action, action.replace("_", " ")), count)
             for action, count in _counts(material.changes, ["action"])
@@ -143,6 +146,20 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         "versions": list(flatten(material.versions)),
         "configuration": list(flatten(material.config)),
     }
+
+
+def setting(config: Mapping[str, Any], dotted: str) -> Any:
+    """The value of one configuration key.
+
+    Raises:
+        InputError: the key is missing.
+    """
+    value: Any = config
+    for part in dotted.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise InputError("is missing (--settings)", file="configuration", field=dotted)
+        value = value[part]
+    return value
 
 
 def _splits(cases: pd.DataFrame) -> Iterator[tuple[str, int, int, int, str, str]]:
@@ -160,15 +177,17 @@ def _splits(cases: pd.DataFrame) -> Iterator[tuple[str, int, int, int, str, str]
             )
 
 
-def _table(results: findings.Results, pattern: str, keys: Sequence[str]) -> tuple[list[str], list[Any]]:
-    columns = {
-        pattern.format(key): labels.metric(key) for key in keys if results.has(pattern.format(key))
-    }
-    return list(columns.values()), findings.cells(results, columns)
+def _table(
+    results: findings.Results, pattern: str, keys: Sequence[str]
+) -> tuple[list[str], list[findings.Row]]:
+    measured = [key for key in keys if results.has(pattern.format(key))]
+    heads = [labels.metric(key) for key in measured]
+    return heads, findings.rows(results, [pattern.format(key) for key in measured])
 
 
 def _opponents(results: findings.Results) -> Iterator[dict[str, Any]]:
     """The student's paired comparisons in top-1, one a row."""
+    words = {findings.BETTER: "student better", findings.WORSE: "student worse"}
     for arm in results.arms:
         found = results.compare(STUDENT, arm.key, "top1")
         if found is not None:
@@ -179,7 +198,7 @@ def _opponents(results: findings.Results) -> Iterator[dict[str, Any]]:
                 "p": findings.p_words(found.p_value),
                 "p_adjusted": findings.p_words(found.p_adjusted),
                 "n": found.n,
-                "verdict": f"student {found.verdict}" if found.verdict in ("better", "worse") else found.verdict,
+                "verdict": words.get(found.verdict, found.verdict),
             }
 
 
@@ -211,11 +230,12 @@ def examples(material: Material) -> Iterator[dict[str, Any]]:
     The draw orders the patients by a hash of seed and case id, so it is the same with every
     version of every library.
     """
-    wanted = material.config["rare"]["evaluation"]["report_cases"]
-    k = material.config["rare"]["preferences"]["k"]
-    seed = material.config["rare"]["evaluation"]["seed"]
-    answered = material.per_case.loc[material.per_case["arm"] == STUDENT, "case_id"].unique()
-    cases = material.cases[material.cases["case_id"].isin(answered)].set_index("case_id")
+    wanted = setting(material.config, "rare.evaluation.report_cases")
+    k = setting(material.config, "rare.preferences.k")
+    seed = setting(material.config, "rare.evaluation.seed")
+    own = material.per_case[(material.per_case["arm"] == STUDENT) & (material.per_case["metric"] == "mrr")]
+    reciprocal = own.set_index("case_id")["value"]
+    cases = material.cases[material.cases["case_id"].isin(reciprocal.index)].set_index("case_id")
     drawn = sorted(cases.index, key=lambda case: hashlib.sha256(f"{seed} {case}".encode()).hexdigest())
     names = material.candidates.set_index("disease_id")["name"].to_dict()
     series = material.candidates.set_index("disease_id")["series"].dropna().to_dict()
@@ -226,6 +246,8 @@ def examples(material: Material) -> Iterator[dict[str, Any]]:
         written = material.grounded[
             (material.grounded["case_id"] == case) & (material.grounded["arm"] == STUDENT)
         ].sort_values("position")
+        named = [label if isinstance(label, str) and label else None for label in written["disease_id"]]
+        right = right_label(named, reciprocal[case])
         place = ranks.loc[ranks["disease_id"] == truth, "rank"]
         yield {
             "case": case,
@@ -240,14 +262,27 @@ def examples(material: Material) -> Iterator[dict[str, Any]]:
             ],
             "teacher_rank": int(place.iloc[0]) if len(place) else None,
             "student": [
-                (row.text, mark(row.disease_id, truth, series)) for row in written.itertuples(index=False)
+                (text, "correct" if label and label == right else mark(label, truth, series))
+                for text, label in zip(written["text"], named, strict=True)
             ],
         }
 
 
-def mark(disease: object, truth: str, series: Mapping[str, str]) -> str:
+def right_label(named: Sequence[str | None], reciprocal_rank: float) -> str | None:
+    """The label that scored as right, which may be another id of the true disease; None if none did.
+
+    As in metrics.score_list, a repeated label takes no second place.
+    """
+    distinct: list[str | None] = []
+    for label in named:
+        if label is None or label not in distinct:
+            distinct.append(label)
+    return distinct[round(1 / reciprocal_rank) - 1] if reciprocal_rank > 0 else None
+
+
+def mark(disease: str | None, truth: str, series: Mapping[str, str]) -> str:
     """``correct``, ``related`` (same phenotypic series), ``wrong``, or ``ungrounded`` (no disease's name)."""
-    if not isinstance(disease, str) or not disease:
+    if not disease:
         return "ungrounded"
     if disease == truth:
         return "correct"

@@ -135,7 +135,7 @@ class ExternalScores:
         if missing.all(axis=1).any():
             empty = [case_ids[i] for i in np.flatnonzero(missing.all(axis=1))]
             raise InputError(
-                f"{len(empty)} patient(s) without a score of any candidate disease, first {', '.join(empty[:3])}",
+                f"{len(empty)} patient(s) without a score of any candidate, first {', '.join(empty[:3])}",
                 file=self.path.name,
                 field="case_id",
             )
@@ -161,11 +161,14 @@ class ExternalScores:
             )
         column_of = {self._identity(name): i for i, name in reversed(list(enumerate(disease_ids)))}
         column_of.update({name: i for i, name in enumerate(disease_ids)})
-        identities = {name: column_of.get(name, column_of.get(self._identity(name))) for name in
-                      table["disease_id"].unique()}
+        identities = {
+            name: column_of.get(name, column_of.get(self._identity(name)))
+            for name in table["disease_id"].unique()
+        }
         prefixes = ("OMIM:", "MONDO:", "ORPHA:", "Orphanet:", "DECIPHER:")
-        odd = sorted(name for name, found in identities.items()
-                     if found is None and not str(name).startswith(prefixes))
+        odd = sorted(
+            name for name, found in identities.items() if found is None and not str(name).startswith(prefixes)
+        )
         if odd:
             raise InputError(
                 f"{odd[0]!r} is no disease id (expected {', '.join(prefixes)}...)",

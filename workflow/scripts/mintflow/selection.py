@@ -129,6 +129,7 @@ def choose(
 
 
 def step(name: str, cases: pd.DataFrame) -> dict[str, Any]:
+    """What is left after one step: step, cases, diseases, publications."""
     return {
         "step": name,
         "cases": len(cases),
@@ -138,4 +139,4 @@ def step(name: str, cases: pd.DataFrame) -> dict[str, Any]:
 
 
 def _told(steps: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{entry["step"]}: {entry["cases"]} patients" for entry in steps)
+    return ", ".join(f"{entry['step']}: {entry['cases']} patients" for entry in steps)

@@ -49,9 +49,7 @@ class Similarity:
         ontology: the terms.
     """
 
-    def __init__(
-        self, profiles: pd.DataFrame, information_content: pd.DataFrame, ontology: Ontology
-    ) -> None:
+    def __init__(self, profiles: pd.DataFrame, information_content: pd.DataFrame, ontology: Ontology) -> None:
         self.profiles, self.ontology = profiles, ontology
         self.weights = term_weights(information_content, ontology)
 

@@ -160,7 +160,9 @@ def summary(cases: pd.DataFrame, phenotypes: pd.DataFrame) -> dict[str, Any]:
     names = cases.groupby("disease_id")["disease_name"].agg(lambda found: sorted(found)[0])
     return {
         "splits": parts,
-        "folds": {str(fold): int(n) for fold, n in cases.loc[cases["fold"] >= 0, "fold"].value_counts().items()},
+        "folds": {
+            str(fold): int(n) for fold, n in cases.loc[cases["fold"] >= 0, "fold"].value_counts().items()
+        },
         "diseases": {
             disease: {"name": names[disease], **{name: int(row[name]) for name in SPLITS}}
             for disease, row in sizes.iterrows()

@@ -196,7 +196,9 @@ def spread_sample(ids: Sequence[str], strata: Sequence[str], size: int | None, s
     return sorted(table.sort_values(["turn", "place"])["id"].head(size))
 
 
-def _variants(table: pd.DataFrame, suffixes: Mapping[str, str]) -> Iterable[tuple[str, str, bool, pd.DataFrame]]:
+def _variants(
+    table: pd.DataFrame, suffixes: Mapping[str, str]
+) -> Iterable[tuple[str, str, bool, pd.DataFrame]]:
     """Yield (full name, metric, macro?, rows) for each metric and split, micro then macro."""
     for (metric, split), rows in table.groupby(["metric", "split"], sort=True):
         if split in suffixes:

@@ -2,16 +2,17 @@
 
 The score of disease d for patient p adds up
 
-- phenotype prototype: cosine between the patient's closed, information-weighted terms and the mean
-  of the training patients of d, with a learnt weight per term; the disease's HPO profile in the same
-  space, which alone speaks for diseases without training patients; excluded terms against both;
+- phenotype: cosine between the patient's closed, information-weighted terms and the mean of the
+  training patients of d (prototype); the same to the disease's HPO profile, which alone speaks for
+  diseases without training patients; excluded terms against both, and against those of the patients;
 - genotype: log of the mean, over the patient's genes, of P(gene | d) / P(gene), from training
   patients and gene-disease links (one gene in the list causes the disease, the others are chance);
 - image: cosine to the mean image embedding of the training patients of d;
 - a bilinear term <patient embedding, disease embedding> over all modalities, zero at the start.
 
-At the start the score is that of the prototypes alone (``prototype`` in the log); training can only
-be kept where it lowers the validation loss.
+At the start the score is that of prototypes and genes; training is kept only where it lowers the
+validation loss. What it finds first is how to weigh the parts: the weight of excluded terms, which
+starts as a penalty, tends to turn, since what an author found worth excluding tells the disease in mind.
 
 Honesty: a training patient is scored against prototypes, profiles and gene counts without its own
 publication (``References``), otherwise the model would learn to trust them too much. Out-of-fold
@@ -21,21 +22,20 @@ scores come from models for which the fold's publications do not exist at all.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from torch import Tensor, nn
 
 from .errors import InputError
+from .evidence import Evidence
 from .features import Cohort, disease_codes, term_matrix, term_weights, unit_rows
-from .hpoa import drop_publications, information_content
-from .knowledge import profiles_without
-from .ontology import Ontology
+from .knowledge import citation, profiles_without
 from .scores import accuracy
 
 log = logging.getLogger("mintflow")
@@ -49,6 +49,10 @@ UNSEEN_SHARE = 0.1
 
 # Pseudo-counts of the gene frequencies: known links, and the background.
 LINK_COUNT, BACKGROUND_COUNT = 1.0, 0.5
+
+# Learning rates relative to the configured one. The few mixing weights are what carries over to new
+# publications; towers at the same rate would learn the training publications by heart.
+MIXING_RATE, TOWER_RATE = 10.0, 0.01
 
 # First scale of cosines on the logit scale: a lead of 0.1 is e times likelier.
 COSINE_SCALE = 10.0
@@ -86,31 +90,6 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Knowledge:
-    """What is known of the diseases, beside the training patients.
-
-    Attributes:
-        ontology: the terms.
-        hpoa: annotation rows, from which profiles without some publications are computed.
-        profiles: profiles for the patients outside the training split (held-out publications dropped).
-        information_content: hpo_id, ic, of the same profiles.
-        gene_disease: gene_symbol, disease_id.
-    """
-
-    ontology: Ontology
-    hpoa: pd.DataFrame
-    profiles: pd.DataFrame
-    information_content: pd.DataFrame
-    gene_disease: pd.DataFrame
-
-    def without(self, publications: Iterable[str]) -> Knowledge:
-        """The same as if ``publications`` had never appeared; information content included."""
-        profiles = profiles_without(self.hpoa, publications, self.ontology)
-        content = information_content(profiles, self.ontology)
-        return Knowledge(self.ontology, self.hpoa, profiles, content, self.gene_disease)
-
-
-@dataclass(frozen=True)
 class Patients:
     """Model inputs, in order of the cohort.
 
@@ -135,19 +114,27 @@ class References:
 
     Attributes:
         prototypes: mean of the training patients; rows x terms, unit rows, empty for unseen diseases.
+        looked_for: the same of their excluded terms: what one looks for in the disease and may not find.
         profiles: HPO profile; rows x terms, unit rows.
-        genes: log P(gene | disease) / P(gene); rows x genes.
+        genes: P(gene | disease) / P(gene); rows x genes.
         links: the same from gene-disease links alone; D x genes.
         images: mean image embedding; rows x width.
+        directions: leading directions of prototypes and profiles, terms x at most dim; the bilinear
+            term works on these, since single terms are too many for the patients there are.
+        latent_prototypes, latent_profiles: rows x directions.
         seen: whether a row has training patients.
-        rows_of: publication -> (disease codes, rows that take the place of these diseases' own).
+        rows_of: group of publications -> (disease code, row that takes the place of its general one).
     """
 
     prototypes: Tensor
+    looked_for: Tensor
     profiles: Tensor
     genes: Tensor
     links: Tensor
     images: Tensor
+    directions: Tensor
+    latent_prototypes: Tensor
+    latent_profiles: Tensor
     seen: Tensor
     rows_of: dict[str, list[tuple[int, int]]]
 
@@ -163,7 +150,7 @@ class Problem:
     Args:
         cohort: all patients.
         disease_ids: candidates.
-        knowledge: knowledge without the publications that this model must not see.
+        evidence: knowledge without the publications that this model must not see.
         train: mask of the training patients.
         hidden: publications that this model must not see.
         settings: the slice ``rare.teacher``.
@@ -173,12 +160,12 @@ class Problem:
         self,
         cohort: Cohort,
         disease_ids: Sequence[str],
-        knowledge: Knowledge,
+        evidence: Evidence,
         train: np.ndarray,
         hidden: set[str],
         settings: Settings,
     ) -> None:
-        self.cohort, self.disease_ids, self.knowledge = cohort, list(disease_ids), knowledge
+        self.cohort, self.disease_ids, self.evidence = cohort, list(disease_ids), evidence
         self.train, self.hidden, self.settings = train, hidden, settings
         self.codes = disease_codes(cohort, disease_ids)
         self.pairs = self._pairs()
@@ -188,18 +175,18 @@ class Problem:
         self.references = self._references(profiles)
 
     def _pairs(self) -> list[tuple[int, str]]:
-        """(disease, publication) of the training patients, sorted."""
-        publications = self.cohort.cases["publication"].to_numpy()
-        return sorted(set(zip(self.codes[self.train].tolist(), publications[self.train], strict=True)))
+        """(disease, publication group) of the training patients, sorted."""
+        groups = self.cohort.groups[self.train].tolist()
+        return sorted(set(zip(self.codes[self.train].tolist(), groups, strict=True)))
 
     def _inputs(self) -> tuple[Patients, csr_matrix]:
-        ontology, cohort = self.knowledge.ontology, self.cohort
+        ontology, cohort = self.evidence.ontology, self.cohort
         observed = cohort.terms(ontology)
         excluded = cohort.terms(ontology, excluded=True)
         profiles = self._profile_rows()
         if "phenotype" not in self.settings.modalities:
             observed, excluded, profiles = (m * 0 for m in (observed, excluded, profiles))
-        weights = term_weights(self.knowledge.information_content, ontology)
+        weights = term_weights(self.evidence.information_content, ontology)
         used = np.asarray(observed[self.train].sum(axis=0)).ravel() + np.asarray(profiles.sum(axis=0)).ravel()
         columns = np.flatnonzero((used > 0) & (weights > 0))
         observed, excluded, profiles = (
@@ -211,20 +198,26 @@ class Problem:
 
     def _profile_rows(self) -> csr_matrix:
         """Closed profiles (frequencies), D + pairs rows; a pair's lacks the pair's publication."""
-        ontology, hpoa = self.knowledge.ontology, self.knowledge.hpoa
-        tables = [self.knowledge.profiles]
+        ontology, hpoa = self.evidence.ontology, self.evidence.hpoa
+        tables = [self.evidence.profiles]
         hpoa = hpoa[hpoa["disease_id"].isin(set(self.disease_ids))]
-        rows_of = dict(list(hpoa.groupby("disease_id", sort=False)))
-        cited = set(zip(hpoa["disease_id"], hpoa["reference"], strict=True))
+        spelling = {reference: citation(reference) for reference in hpoa["reference"].unique()}
+        rows_of = dict(list(hpoa.assign(cited=hpoa["reference"].map(spelling)).groupby("disease_id")))
+        written = {
+            group: {citation(name) for name in self.cohort.publications(self.cohort.groups == group)}
+            for group in sorted({group for _, group in self.pairs})
+        }
         names, copies = list(self.disease_ids), []
-        for code, publication in self.pairs:
-            disease = self.disease_ids[code]
-            if (disease, publication) not in cited:
-                names.append(disease)
+        for code, group in self.pairs:
+            rows = rows_of.get(self.disease_ids[code], hpoa[:0].assign(cited=""))
+            citing = rows.loc[rows["cited"].isin(written[group]), "row_id"]
+            if citing.empty:
+                names.append(self.disease_ids[code])
                 continue
-            # the disease once more, under a name of its own, as if the publication did not exist
-            names.append(f"{disease} without {publication}")
-            copies.append(drop_publications(rows_of[disease], [publication]).assign(disease_id=names[-1]))
+            # the disease once more, under a name of its own, as if the group had not been written
+            names.append(f"{self.disease_ids[code]} without {group}")
+            rest = rows[~rows["row_id"].isin(citing)].drop(columns="cited")
+            copies.append(rest.assign(disease_id=names[-1]))
         if copies:
             tables.append(profiles_without(pd.concat(copies, ignore_index=True), self.hidden, ontology))
         distinct = {name: i for i, name in enumerate(dict.fromkeys(names))}
@@ -238,7 +231,7 @@ class Problem:
         table = self.cohort.genotypes
         case = table["case_id"].map({name: i for i, name in enumerate(self.cohort.cases["case_id"])})
         case = case.to_numpy(np.int64)
-        links = self.knowledge.gene_disease
+        links = self.evidence.links
         links = links[links["disease_id"].isin(set(self.disease_ids))]
         in_training = table["gene_symbol"][self.train[case]] if len(table) else table["gene_symbol"]
         self.gene_ids = sorted(set(links["gene_symbol"]) | set(in_training))
@@ -248,7 +241,9 @@ class Problem:
             case, code = case[:0], code[:0]
         shape = (len(self.cohort), len(self.gene_ids) + 1)
         # a gene counts once, however many variants it has
-        listed = pd.DataFrame({"case": case, "code": code, "name": table["gene_symbol"].to_numpy()[: len(case)]})
+        listed = pd.DataFrame(
+            {"case": case, "code": code, "name": table["gene_symbol"].to_numpy()[: len(case)]}
+        )
         listed = listed.drop_duplicates(["case", "name"])
         sizes = np.bincount(listed["case"], minlength=shape[0])
         share = 1.0 / sizes[listed["case"]]
@@ -273,16 +268,16 @@ class Problem:
 
     def _references(self, profiles: csr_matrix) -> References:
         train = np.flatnonzero(self.train)
-        publications = self.cohort.cases["publication"].to_numpy()[train]
+        groups = self.cohort.groups[train]
         codes = self.codes[train]
-        sizes = pd.Series(1.0, index=train).groupby([codes, publications]).transform("sum").to_numpy()
+        sizes = pd.Series(1.0, index=train).groupby([codes, groups]).transform("sum").to_numpy()
         weight = sizes**-PUBLICATION_POWER
 
         n = len(self.disease_ids)
         belongs = csr_matrix((np.ones(len(train)), (codes, np.arange(len(train)))), shape=(n, len(train)))
         left_out = belongs[[code for code, _ in self.pairs]].tocoo()
-        paper = np.array([publication for _, publication in self.pairs], dtype=object)
-        other = publications[left_out.col] != paper[left_out.row]
+        own = np.array([group for _, group in self.pairs], dtype=object)
+        other = groups[left_out.col] != own[left_out.row]
         base = belongs.tocoo()
         rows = np.concatenate([base.row, n + left_out.row[other]])
         columns = np.concatenate([base.col, left_out.col[other]])
@@ -301,14 +296,19 @@ class Problem:
         background = (background + 1.0 / len(background)) / (background.sum() + 1.0)
         general = list(range(n)) + [code for code, _ in self.pairs]
         rows_of: dict[str, list[tuple[int, int]]] = {}
-        for position, (code, publication) in enumerate(self.pairs):
-            rows_of.setdefault(publication, []).append((code, n + position))
+        for position, (code, group) in enumerate(self.pairs):
+            rows_of.setdefault(group, []).append((code, n + position))
+        directions = leading_directions(vstack([prototypes[:n], profiles[:n]]), self.settings)
         return References(
             prototypes=_dense(prototypes),
+            looked_for=_dense(unit_rows(weighted @ patients.excluded[train])),
             profiles=_dense(profiles),
             genes=_gene_ratios(counts, links[general], background),
             links=_gene_ratios(np.zeros_like(links), links, background),
             images=torch.from_numpy(np.asarray(faces, np.float32)),
+            directions=torch.from_numpy(directions),
+            latent_prototypes=torch.from_numpy(prototypes @ directions),
+            latent_profiles=torch.from_numpy(profiles @ directions),
             seen=torch.from_numpy(np.diff(members.indptr) > 0),
             rows_of=rows_of,
         )
@@ -318,17 +318,36 @@ class Problem:
         index = {name: i for i, name in enumerate(self.gene_ids)}
         diseases = {name: i for i, name in enumerate(self.disease_ids)}
         links = np.zeros((len(diseases), len(index) + 1))
-        table = self.knowledge.gene_disease
+        table = self.evidence.links
         table = table[table["disease_id"].isin(diseases)]
         links[table["disease_id"].map(diseases), table["gene_symbol"].map(index)] = 1.0
         return links / np.maximum(links.sum(axis=1, keepdims=True), 1.0)
 
 
+def leading_directions(matrix: csr_matrix, settings: Settings, iterations: int = 3) -> np.ndarray:
+    """Orthonormal basis of about the leading right singular vectors (Halko et al., SIAM Review 2011).
+
+    Args:
+        matrix: rows x terms.
+        settings: dim, the most directions, and seed.
+        iterations: power iterations.
+
+    Returns:
+        float32, terms x min(dim, rows, terms).
+    """
+    width = min(settings.dim, *matrix.shape)
+    random = np.random.default_rng(settings.seed)
+    basis = np.linalg.qr(matrix.T @ random.standard_normal((matrix.shape[0], width)))[0]
+    for _ in range(iterations):
+        basis = np.linalg.qr(matrix.T @ (matrix @ basis))[0]
+    return np.ascontiguousarray(basis, dtype=np.float32)
+
+
 def _gene_ratios(counts: np.ndarray, links: np.ndarray, background: np.ndarray) -> Tensor:
-    """Log of P(gene | disease) / P(gene); one row per disease."""
+    """P(gene | disease) / P(gene), positive everywhere; one row per disease."""
     total = counts.sum(axis=1) + LINK_COUNT * links.sum(axis=1) + BACKGROUND_COUNT
     share = (counts + LINK_COUNT * links + BACKGROUND_COUNT * background) / total[:, None]
-    return torch.from_numpy(np.log(share / background).astype(np.float32))
+    return torch.from_numpy((share / background).astype(np.float32))
 
 
 def _codes(values: pd.Series) -> dict[str, int]:
@@ -360,9 +379,8 @@ def collect(problem: Problem, rows: np.ndarray, *, leave_out: bool) -> Batch:
     patients, references = problem.patients, problem.references
     own = []
     if leave_out:
-        publications = problem.cohort.cases["publication"].to_numpy()
-        for position, row in enumerate(rows):
-            own += [(position, code, at) for code, at in references.rows_of.get(publications[row], [])]
+        for position, group in enumerate(problem.cohort.groups[rows]):
+            own += [(position, code, at) for code, at in references.rows_of.get(group, [])]
     variants = [patients.variants[row] for row in rows]
     lengths = [0, *(len(entry) for entry in variants[:-1])]
     return Batch(
@@ -386,36 +404,33 @@ class Encoder(nn.Module):
 
     def __init__(self, problem: Problem, settings: Settings) -> None:
         super().__init__()
-        terms = problem.patients.observed.shape[1]
+        latent = problem.references.directions.shape[1]
         genes = problem.patients.genes.shape[1]
         width = problem.patients.images.shape[1]
         dim = settings.dim
         self.settings = settings
-        self.term_scale = nn.Parameter(torch.zeros(terms))
         self.log_scale = nn.Parameter(torch.tensor(COSINE_SCALE).log())
-        # weights of: profile of a seen disease, excluded against prototype and against profile
+        # weights of: profile of a seen disease; excluded against prototype, profile and looked_for
         self.profile = nn.Parameter(torch.tensor(0.0))
-        self.excluded = nn.Parameter(torch.full((2,), float(settings.excluded_weight)))
+        self.excluded = nn.Parameter(torch.tensor([1.0, 1.0, 0.0]) * settings.excluded_weight)
         # an unseen disease: weight of its profile, and its handicap
         self.unseen = nn.Parameter(torch.tensor([1.0, 0.0]))
         self.genotype = nn.Parameter(torch.ones(2))
         self.image = nn.Parameter(torch.ones(1))
-        self.observed_in = nn.Parameter(torch.randn(terms, dim) * dim**-0.5)
-        self.excluded_in = nn.Parameter(torch.randn(terms, dim) * dim**-0.5)
+        self.observed_in = nn.Parameter(torch.randn(latent, dim) * dim**-0.5)
+        self.excluded_in = nn.Parameter(torch.randn(latent, dim) * dim**-0.5)
         self.gene_in = nn.EmbeddingBag(genes, dim, mode="mean")
         self.zygosity_in = nn.EmbeddingBag(max(len(problem.zygosities), 1), dim, mode="mean")
         self.consequence_in = nn.EmbeddingBag(max(len(problem.consequences), 1), dim, mode="mean")
         self.image_in = nn.Linear(width, dim, bias=False) if width else None
         # the disease side starts at zero, so that training starts from the prototypes
-        self.prototype_out = nn.Parameter(torch.zeros(terms, dim))
-        self.profile_out = nn.Parameter(torch.zeros(terms, dim))
+        self.prototype_out = nn.Parameter(torch.zeros(latent, dim))
+        self.profile_out = nn.Parameter(torch.zeros(latent, dim))
         self.disease_out = nn.Parameter(torch.zeros(len(problem.disease_ids), dim))
         for bag in (self.gene_in, self.zygosity_in, self.consequence_in):
             nn.init.normal_(bag.weight, std=dim**-0.5)
 
-    def forward(
-        self, batch: Batch, references: References, random: torch.Generator | None = None
-    ) -> Tensor:
+    def forward(self, batch: Batch, references: References, random: torch.Generator | None = None) -> Tensor:
         """Logits, B x D.
 
         Args:
@@ -433,37 +448,36 @@ class Encoder(nn.Module):
         diseases = torch.cat([torch.arange(n), disease])
         seen = references.seen[rows] & ~hidden[diseases]
 
-        weight = self.term_scale.exp()
-        prototypes = references.prototypes[rows]
-        profiles = references.profiles[rows]
-        sides = {
-            "prototype": nn.functional.normalize(prototypes * weight, dim=1),
-            "profile": nn.functional.normalize(profiles * weight, dim=1),
-        }
-        observed = nn.functional.normalize(batch.observed * weight, dim=1)
-        excluded = nn.functional.normalize(batch.excluded * weight, dim=1)
-        patient = self._patient(batch)
-        target = profiles @ self.profile_out + seen[:, None] * (
-            prototypes @ self.prototype_out + self.disease_out[diseases]
+        observed = nn.functional.normalize(batch.observed, dim=1)
+        excluded = nn.functional.normalize(batch.excluded, dim=1)
+        patient = self._patient(batch, references.directions)
+        target = references.latent_profiles[rows] @ self.profile_out + seen[:, None] * (
+            references.latent_prototypes[rows] @ self.prototype_out + self.disease_out[diseases]
         )
 
-        def match(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        def match(left: Tensor, general: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
             """Products with all diseases, and with the rows that replace some."""
-            return left @ right[:n].T, (left[position] * right[n:]).sum(dim=1)
+            return left @ general.T, (left[position] * own).sum(dim=1)
 
         parts = (
-            match(observed, sides["prototype"]),
-            match(observed, sides["profile"]),
-            match(excluded, sides["prototype"]),
-            match(excluded, sides["profile"]),
-            match(batch.images, references.images[rows]),
-            match(patient, target),
-            self._genes(batch, references.genes, rows, position, n),
-            self._genes(batch, references.links, diseases, position, n),
+            match(observed, references.prototypes[:n], references.prototypes[row]),
+            match(observed, references.profiles[:n], references.profiles[row]),
+            match(excluded, references.prototypes[:n], references.prototypes[row]),
+            match(excluded, references.profiles[:n], references.profiles[row]),
+            match(excluded, references.looked_for[:n], references.looked_for[row]),
+            match(batch.images, references.images[:n], references.images[row]),
+            match(patient, target[:n], target[n:]),
+            _log_ratio(batch, *match(batch.genes, references.genes[:n], references.genes[row])),
+            _log_ratio(batch, *match(batch.genes, references.links, references.links[disease])),
         )
         logits = self._combine(seen[:n], *(part[0] for part in parts))
         replaced = self._combine(seen[n:], *(part[1] for part in parts))
         return logits.index_put((position, disease), replaced)
+
+    def mixing(self) -> dict[str, list[float]]:
+        """The learnt mixing weights, for the log."""
+        names = ("log_scale", "profile", "excluded", "unseen", "genotype", "image")
+        return {name: getattr(self, name).detach().reshape(-1).tolist() for name in names}
 
     def _combine(
         self,
@@ -472,30 +486,22 @@ class Encoder(nn.Module):
         profile: Tensor,
         against_prototype: Tensor,
         against_profile: Tensor,
+        looked_for: Tensor,
         image: Tensor,
         learnt: Tensor,
         genes: Tensor,
         links: Tensor,
     ) -> Tensor:
-        met = prototype + self.profile * profile - self.excluded[0] * against_prototype + self.image * image
+        met = prototype + self.profile * profile + self.image * image
+        met = met - self.excluded[0] * against_prototype - self.excluded[2] * looked_for
         new = self.unseen[0] * profile + self.unseen[1]
         cosines = torch.where(seen, met, new) - self.excluded[1] * against_profile
         ratio = torch.where(seen, self.genotype[0] * genes, self.genotype[1] * links)
         return self.log_scale.exp() * cosines + ratio + learnt
 
-    def _genes(
-        self, batch: Batch, ratios: Tensor, rows: Tensor, position: Tensor, n: int
-    ) -> tuple[Tensor, Tensor]:
-        """Log of the mean likelihood ratio over a patient's genes; 0 for a patient without any."""
-        exponentials = ratios[rows].exp()
-        present = batch.genes.sum(dim=1) > 0
-        base = torch.where(present[:, None], batch.genes @ exponentials[:n].T, 1.0)
-        own = (batch.genes[position] * exponentials[n:]).sum(dim=1)
-        own = torch.where(present[position], own, torch.ones_like(own))
-        return base.log(), own.log()
-
-    def _patient(self, batch: Batch) -> Tensor:
-        result = batch.observed @ self.observed_in + batch.excluded @ self.excluded_in
+    def _patient(self, batch: Batch, directions: Tensor) -> Tensor:
+        result = (batch.observed @ directions) @ self.observed_in
+        result = result + (batch.excluded @ directions) @ self.excluded_in
         gene, zygosity, consequence = batch.variants.T
         bags = ((self.gene_in, gene), (self.zygosity_in, zygosity), (self.consequence_in, consequence))
         genotype = sum(bag(codes, batch.offsets) for bag, codes in bags)
@@ -539,6 +545,13 @@ class Fit:
         return _score(self.encoder, self.problem, rows)
 
 
+def _log_ratio(batch: Batch, general: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Logs of mean likelihood ratios over a patient's genes; 0 for a patient without any."""
+    present = batch.genes.sum(dim=1) > 0
+    general = torch.where(present[:, None], general, 1.0).log()
+    return general, torch.where(present[batch.own[:, 0]], own, 1.0).log()
+
+
 def fit(problem: Problem, settings: Settings, validation: np.ndarray) -> Fit:
     """Train with AdamW on cross-entropy; keep the epoch with the lowest validation loss.
 
@@ -555,12 +568,11 @@ def fit(problem: Problem, settings: Settings, validation: np.ndarray) -> Fit:
         torch.manual_seed(settings.seed)
         encoder = Encoder(problem, settings)
     random = torch.Generator().manual_seed(settings.seed)
-    decayed = [p for p in encoder.parameters() if p.ndim == 2]
-    others = [p for p in encoder.parameters() if p.ndim < 2]
-    groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        _parameter_groups(encoder, settings.learning_rate), weight_decay=settings.weight_decay
+    )
     train, held = np.flatnonzero(problem.train), np.flatnonzero(validation)
-    truth = torch.from_numpy(problem.codes)
+    truth = torch.tensor(problem.codes)
 
     epochs: list[dict[str, float | int | None]] = []
     best: tuple[float, int, dict[str, Tensor]] | None = None
@@ -572,9 +584,7 @@ def fit(problem: Problem, settings: Settings, validation: np.ndarray) -> Fit:
             for start in range(0, len(order), settings.batch_size):
                 rows = order[start : start + settings.batch_size]
                 batch = collect(problem, rows, leave_out=True)
-                loss = nn.functional.cross_entropy(
-                    encoder(batch, problem.references, random), truth[rows]
-                )
+                loss = nn.functional.cross_entropy(encoder(batch, problem.references, random), truth[rows])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
@@ -599,6 +609,23 @@ def fit(problem: Problem, settings: Settings, validation: np.ndarray) -> Fit:
     return Fit(problem, encoder, epochs)
 
 
+def _parameter_groups(encoder: Encoder, rate: float) -> list[dict[str, Any]]:
+    """Towers and mixing weights, each with its rate."""
+    towers = [p for p in encoder.parameters() if p.ndim == 2]
+    mixing = [p for p in encoder.parameters() if p.ndim < 2]
+    return [
+        {"params": towers, "lr": rate * TOWER_RATE},
+        {"params": mixing, "lr": rate * MIXING_RATE, "weight_decay": 0.0},
+    ]
+
+
+def prototype_scores(problem: Problem, settings: Settings, rows: np.ndarray) -> np.ndarray:
+    """The untrained yardstick: cosine to the prototypes (observed terms), plus the gene ratio."""
+    start = replace(settings, excluded_weight=0.0)
+    with torch.random.fork_rng(devices=[]):
+        return _score(Encoder(problem, start), problem, rows)
+
+
 def _score(encoder: Encoder, problem: Problem, rows: np.ndarray, size: int = 512) -> np.ndarray:
     encoder.eval()
     parts = [np.empty((0, len(problem.disease_ids)))]
@@ -612,19 +639,20 @@ def _score(encoder: Encoder, problem: Problem, rows: np.ndarray, size: int = 512
 
 
 def train_and_score(
-    cohort: Cohort, disease_ids: Sequence[str], knowledge: Knowledge, settings: Settings
+    cohort: Cohort, disease_ids: Sequence[str], evidence: Evidence, settings: Settings
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Score all patients: training patients out of fold, the others by a model of all training patients.
 
     Args:
         cohort: the patients.
         disease_ids: candidates, among them those of all patients.
-        knowledge: knowledge without the publications outside the training split.
+        evidence: knowledge without the publications outside the training split.
         settings: the slice ``rare.teacher``.
 
     Returns:
-        Log probabilities, cases x diseases; and the training log: per model (fold -1 is that of all
-        training patients) epochs, sizes, top-1 of the prototypes and of the trained model.
+        Log probabilities, cases x diseases; and the training log: ``models`` (fold -1 is that of all
+        training patients) with sizes, epochs and mixing weights, ``top1`` per split of the encoder
+        and of the untrained prototypes.
 
     Raises:
         InputError: no training patient, or the image modality without any image.
@@ -643,15 +671,16 @@ def train_and_score(
     held_out = cohort.publications(~train)
     codes = disease_codes(cohort, disease_ids)
     scores = np.empty((len(cohort), len(disease_ids)))
-    models = []
+    models, top1 = [], {}
     for fold in [-1, *sorted(set(folds[train].tolist()))]:
         unseen = train & (folds == fold)
         kept = train & ~unseen
         if not kept.any():
             raise InputError(f"fold {fold} holds every training patient", field="rare.split.folds")
         hidden = held_out | cohort.publications(unseen)
-        known = knowledge if fold < 0 else knowledge.without(hidden)
-        fitted = fit(Problem(cohort, disease_ids, known, kept, hidden, settings), settings, validation)
+        known = evidence if fold < 0 else evidence.without(hidden)
+        problem = Problem(cohort, disease_ids, known, kept, hidden, settings)
+        fitted = fit(problem, settings, validation)
         target = ~train if fold < 0 else unseen
         rows = np.flatnonzero(target)
         scores[target] = fitted.score(rows)
@@ -661,17 +690,27 @@ def train_and_score(
                 "n_train": int(kept.sum()),
                 "n_scored": int(target.sum()),
                 "top1": accuracy(scores[target], codes[target]),
-                "prototype_validation_top1": fitted.epochs[0]["validation_top1"],
-                "validation_top1": fitted.best["validation_top1"],
+                "kept_epoch": fitted.best["epoch"],
+                "weights": fitted.encoder.mixing(),
                 "epochs": fitted.epochs,
             }
         )
         log.info(
-            "teacher %s: kept epoch %s of %d, validation top-1 %s (prototypes %s)",
+            "teacher %s: kept epoch %s of %d, validation loss %s",
             "of all training patients" if fold < 0 else f"without fold {fold}",
             fitted.best["epoch"],
             len(fitted.epochs) - 1,
-            fitted.best["validation_top1"],
-            fitted.epochs[0]["validation_top1"],
+            fitted.best["validation_loss"],
         )
-    return scores, {"models": models}
+        if fold < 0:
+            simple = np.full_like(scores, np.nan)
+            simple[target] = prototype_scores(problem, settings, rows)
+    for split in sorted(set(cohort.cases["split"])):
+        mask = cohort.in_split(split)
+        top1[split] = {
+            "n": int(mask.sum()),
+            "encoder": accuracy(scores[mask], codes[mask]),
+            # out of fold, training patients have no prototypes in common with the others
+            "prototype": None if split == "train" else accuracy(simple[mask], codes[mask]),
+        }
+    return scores, {"models": models, "top1": top1}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -180,7 +179,8 @@ class OrpoTrainer(Trainer):
         # a resumed epoch would see other batches, and it leaves the longest rows first in each bucket
         self.flow.sampler = LengthBucketSampler(
             [len(pair) for pair in self.train_dataset],
-            self.args.train_batch_size * self.args.world_size,
+            # the rows of one optimiser step, so that their order does not depend on how it is divided
+            self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size,
             self.args.seed,
         )
         return self.flow.sampler
@@ -337,6 +337,13 @@ def choose_device(settings: Mapping[str, Any]) -> str:
     return device
 
 
+def choose_attention(attention: str, device: str) -> str:
+    """The attention implementation: ``auto`` is eager on the CPU, whose fused backward is slower, else sdpa."""
+    if attention == "auto":
+        return "eager" if device == "cpu" else "sdpa"
+    return attention
+
+
 def training_arguments(
     settings: Mapping[str, Any], checkpoint_folder: str | Path, *, device: str, evaluate: bool
 ) -> TrainingArguments:
@@ -400,8 +407,3 @@ def training_arguments(
         report_to="none",
         disable_tqdm=True,
     )
-
-
-def world_size() -> int:
-    """Number of processes that the launcher started."""
-    return int(os.environ.get("WORLD_SIZE", 1))

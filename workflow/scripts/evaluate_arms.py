@@ -1,0 +1,112 @@
+"""Measure every arm on the same test patients: metrics with intervals, paired tests, per-case values.
+
+Settings: {evaluation: rare.evaluation, preferences: rare.preferences}. Arms are given as
+arm=path, as often as needed; a test patient that is missing from an arm is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import pandas as pd
+from mintflow import cli, io, statistics
+from mintflow import evaluation as ev
+from mintflow.errors import InputError
+from mintflow.metrics import BOUNDS
+from mintflow.mondo import Mondo
+from mintflow.names import Grounder
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The program's flags."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--cases", required=True, help="selected cases, with their split")
+    parser.add_argument("--candidates", required=True, help="candidates.parquet")
+    parser.add_argument("--vocabulary", required=True, help="vocabulary.parquet, the names that are known")
+    parser.add_argument("--mondo", required=True, help="mondo.parquet")
+    arms = {"nargs": "+", "action": "extend", "default": [], "metavar": "ARM=PATH"}
+    parser.add_argument("--answers", help="written answers", **arms)
+    parser.add_argument("--rankings", help="rankings by likelihood", **arms)
+    parser.add_argument("--scores", help="scores of every candidate, the teacher's among them", **arms)
+    parser.add_argument("--output-metrics", required=True, help="CSV")
+    parser.add_argument("--output-comparisons", required=True, help="CSV")
+    parser.add_argument("--output-per-case", required=True, help="parquet")
+    parser.add_argument("--output-grounded", required=True, help="parquet")
+    return parser
+
+
+def by_arm(pairs: Sequence[str], flag: str) -> dict[str, str]:
+    """Split ``arm=path``; an arm given twice is an error."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        arm, equals, path = pair.partition("=")
+        if not (arm and equals and path) or arm in found:
+            raise InputError("expected ARM=PATH, each arm once", record=pair, field=flag)
+        found[arm] = path
+    return dict(sorted(found.items()))
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, ground, measure, test, write."""
+    settings = ev.checked(args.settings, "evaluation", "preferences")
+    options, preferences = settings["evaluation"], settings["preferences"]
+    answers, rankings, scores = (
+        by_arm(getattr(args, kind), f"--{kind}") for kind in ("answers", "rankings", "scores")
+    )
+    if ev.TEACHER not in scores:
+        raise InputError(f"coverage and avoidance need the arm {ev.TEACHER}", field="--scores")
+    if set(answers) & set(scores):
+        raise InputError("an arm both writes and scores", record=min(set(answers) & set(scores)))
+    cases = io.read_parquet(args.cases, ev.CASE_COLUMNS)
+    sample = ev.ranking_sample(cases, options["ranking_cases"], options["seed"])
+    cases = cases[cases["split"].isin(ev.SUFFIXES)].sort_values("case_id", ignore_index=True)
+    if cases.empty:
+        raise InputError("holds no test case", file=args.cases, field="split")
+    mondo = Mondo.from_parquet(args.mondo)
+    candidates = io.read_parquet(args.candidates, ["disease_id", "series"])
+    labels = ev.disease_labels(candidates, mondo)
+    ids = cases["case_id"].tolist()
+    ranks = {arm: ev.read_ranks(path, arm, ids, labels) for arm, path in scores.items()}
+    study = ev.build_study(
+        cases,
+        labels,
+        ranks[ev.TEACHER],
+        k=preferences["k"],
+        q=preferences["q"],
+        car_lambda=options["car_lambda"],
+    )
+    grounder = Grounder(
+        io.read_parquet(args.vocabulary, ["key", "disease_id"]),
+        {mondo.canonical(disease) for disease in candidates["disease_id"]},
+    )
+    per_case, grounded = [], []
+    for arm, path in answers.items():
+        written = ev.read_answers(path, arm, ids)
+        grounded.append(ev.ground_answers(written, arm, grounder, labels))
+        per_case.append(ev.score_answers(study, written, grounded[-1], arm))
+    per_case += [ev.score_scores(study, ranks[arm], arm) for arm in scores]
+    if sample:
+        for arm, path in rankings.items():
+            per_case.append(ev.score_rankings(study, ev.read_ranks(path, arm, sample, labels), arm))
+    measured = pd.concat(per_case).sort_values(["arm", "case_id", "metric"], ignore_index=True)
+    if grounder.ambiguous:
+        cli.log.info("%d list items name several diseases; the candidate counted", grounder.ambiguous)
+    common = {
+        "unit": options["bootstrap_unit"],
+        "samples": options["bootstrap_samples"],
+        "seed": options["seed"],
+    }
+    metrics = statistics.summarise(measured, ev.SUFFIXES, BOUNDS, **common)
+    pairs = ev.arm_pairs(set(measured["arm"]))
+    comparisons = statistics.compare(measured, pairs, ev.SUFFIXES, BOUNDS, **common)
+    cli.log.info("%d arms on %d patients, %d comparisons", measured["arm"].nunique(), len(cases), len(pairs))
+    io.write_csv(metrics, args.output_metrics)
+    io.write_csv(comparisons, args.output_comparisons)
+    io.write_parquet(measured, args.output_per_case)
+    items = pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=ev.GROUNDED)
+    io.write_parquet(items, args.output_grounded)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

@@ -1,0 +1,67 @@
+"""Let a student answer the prompts of the test patients, greedily.
+
+Settings: {student: device, attention, chat_template_kwargs, base.dtype of rare.student;
+evaluation: max_new_tokens, generation_batch_size of rare.evaluation; k of rare.preferences}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from mintflow import cli, io
+from mintflow.errors import InputError
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The program's flags."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
+    parser.add_argument("--adapter", help="PEFT folder; none for the base model itself")
+    parser.add_argument("--prompts", required=True, help="prompts.parquet")
+    parser.add_argument(
+        "--control", default="none", choices=["none", "blank", "shuffled"], help="which prompts to answer"
+    )
+    parser.add_argument("--output", required=True, help="parquet: case_id, text, n_tokens, finished")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, answer, write."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import pandas as pd
+    from mintflow.evaluation import SUFFIXES, checked
+    from mintflow.generation import generate
+    from mintflow.inference import open_student
+
+    settings = checked(args.settings, "student", "evaluation", "k")
+    evaluation = checked(settings["evaluation"], "max_new_tokens", "generation_batch_size")
+    table = io.read_parquet(args.prompts, ["case_id", "split", "control", "prompt"])
+    table = table[table["split"].isin(SUFFIXES) & (table["control"] == args.control)].sort_values("case_id")
+    if table.empty:
+        raise InputError(f"no test prompts with control {args.control}", file=args.prompts)
+    student = open_student(args.base, args.adapter, settings["student"], exact=False)
+    answers = generate(
+        student.model,
+        [student.encoder.prompt_ids(prompt) for prompt in table["prompt"]],
+        end_ids=student.encoder.end_ids,
+        pad_id=student.encoder.tokenizer.pad_token_id,
+        max_new_tokens=evaluation["max_new_tokens"],
+        batch_size=evaluation["generation_batch_size"],
+    )
+    result = pd.DataFrame(
+        {
+            "case_id": table["case_id"].tolist(),
+            "text": [student.text(answer.tokens) for answer in answers],
+            "n_tokens": [len(answer.tokens) for answer in answers],
+            "finished": [answer.finished for answer in answers],
+        }
+    )
+    cut = int((~result["finished"]).sum())
+    cli.log.info("%d answers, %d of them cut at %d tokens", len(result), cut, evaluation["max_new_tokens"])
+    io.write_parquet(result, args.output)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

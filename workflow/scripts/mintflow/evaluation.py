@@ -1,0 +1,246 @@
+"""All arms on the same patients: answers grounded, every metric of every case, nothing left out.
+
+An arm is a written answer a case (students), a score a case and candidate
+(teacher, yardsticks), or a ranking by likelihood of a sample of the cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .errors import InputError
+from .io import read_parquet
+from .lists import parse_list
+from .metrics import (
+    Labels,
+    TeacherLists,
+    collapse_ranks,
+    score_closed_set,
+    score_list,
+    score_ranks,
+    teacher_lists,
+)
+from .mondo import Mondo
+from .names import Grounder
+from .statistics import spread_sample
+
+SUFFIXES = {"test": "", "test_unseen": "_unseen"}  # splits that are evaluated
+TEACHER = "teacher"
+STUDENTS = ("orpo",)  # each compared with every other arm
+OTHER_PAIRS = (("teacher", "teacher-phenotype"),)
+MAX_ITEMS = 100  # of a written list; no sensible answer is longer
+
+CASE_COLUMNS = ["case_id", "disease_id", "publication", "split"]
+PER_CASE = ["arm", "case_id", "disease_id", "publication", "split", "metric", "value"]
+GROUNDED = ["arm", "case_id", "position", "text", "disease_id"]
+
+Ranks = dict[str, dict[str, int]]
+
+
+def checked(settings: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """``settings`` itself, if it has exactly ``keys``.
+
+    Raises:
+        InputError: a key is missing or unknown.
+    """
+    wrong = set(settings) ^ set(keys)
+    if wrong:
+        raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", record="--settings")
+    return settings
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all arms are measured against.
+
+    Attributes:
+        cases: the test patients, ``CASE_COLUMNS``, sorted by case_id.
+        labels: the candidate diseases.
+        teacher: top-k and bottom-q of the teacher for every test patient.
+        k: length of the teacher's top list.
+        q: length of its bottom list.
+        car_lambda: weight of coverage in CAR.
+    """
+
+    cases: pd.DataFrame
+    labels: Labels
+    teacher: Mapping[str, TeacherLists]
+    k: int
+    q: int
+    car_lambda: float
+
+
+def disease_labels(candidates: pd.DataFrame, mondo: Mondo) -> Labels:
+    """Candidates (disease_id, series) as labels; ids are collapsed through MONDO to a candidate's id."""
+    own = {mondo.canonical(disease): disease for disease in sorted(candidates["disease_id"], reverse=True)}
+    series = candidates.dropna(subset=["series"])
+
+    def collapse(disease_id: str) -> str:
+        canonical = mondo.canonical(disease_id)
+        return own.get(canonical, canonical)
+
+    return Labels(
+        frozenset(candidates["disease_id"]),
+        dict(zip(series["disease_id"], series["series"], strict=True)),
+        collapse,
+    )
+
+
+def ranking_sample(cases: pd.DataFrame, size: int | None, seed: int) -> list[str]:
+    """Test patients for closed-set ranking, spread over diseases; None takes all of the test split."""
+    tested = cases[cases["split"] == "test"]
+    return spread_sample(tested["case_id"].tolist(), tested["disease_id"].tolist(), size, seed)
+
+
+def read_answers(path: str | Path, arm: str, case_ids: Sequence[str]) -> pd.DataFrame:
+    """Answers (case_id, text, finished) of one arm to exactly ``case_ids``, in their order.
+
+    Raises:
+        InputError: a case is missing or twice; names arm and file.
+    """
+    table = read_parquet(path, ["case_id", "text", "finished"])
+    _require_cases(table["case_id"], case_ids, arm, path, once=True)
+    return table.set_index("case_id").loc[list(case_ids)].reset_index()
+
+
+def read_ranks(path: str | Path, arm: str, case_ids: Sequence[str], labels: Labels) -> Ranks:
+    """Rank of every candidate for each of ``case_ids``, by canonical label.
+
+    Raises:
+        InputError: a case, a candidate of a case or a rank is missing, or a candidate is unknown; names
+            arm and file.
+    """
+    table = read_parquet(path, ["case_id", "disease_id", "rank"])
+    _require_cases(table["case_id"], case_ids, arm, path)
+    table = table[table["case_id"].isin(set(case_ids))]
+    unranked = table.loc[table["rank"].isna(), "case_id"]
+    if len(unranked):
+        raise InputError(f"arm {arm} lacks a rank", file=path, record=unranked.iloc[0])
+    ranked = collapse_ranks(table, labels)
+    result: Ranks = {}
+    for case_id, rows in ranked.groupby("case_id", sort=False):
+        result[str(case_id)] = dict(zip(rows["label"], rows["rank"].tolist(), strict=True))
+        wrong = labels.candidates ^ result[str(case_id)].keys()
+        if wrong:
+            found = "ranks no" if min(wrong) in labels.candidates else "ranks the unknown"
+            raise InputError(f"arm {arm} {found} candidate {min(wrong)}", file=path, record=case_id)
+    return result
+
+
+def _require_cases(
+    found: pd.Series, case_ids: Sequence[str], arm: str, path: str | Path, *, once: bool = False
+) -> None:
+    missing = sorted(set(case_ids) - set(found))
+    if missing:
+        raise InputError(
+            f"arm {arm} lacks {len(missing)} of {len(case_ids)} test cases", file=path, record=missing[0]
+        )
+    if once and found.duplicated().any():
+        raise InputError(f"arm {arm} has a case twice", file=path, record=found[found.duplicated()].iloc[0])
+
+
+def build_study(
+    cases: pd.DataFrame, labels: Labels, teacher: Ranks, *, k: int, q: int, car_lambda: float
+) -> Study:
+    """Put together what arms are measured against; ``cases`` are test patients only.
+
+    Raises:
+        InputError: the true disease of a case is no candidate, or k + q exceeds the candidates.
+    """
+    for case in cases.itertuples(index=False):
+        if labels.collapse(case.disease_id) not in labels.candidates:
+            raise InputError(f"{case.disease_id} is no candidate", record=case.case_id, field="disease_id")
+    if k + q > len(labels.candidates):
+        raise InputError(
+            f"k + q = {k + q} exceeds the {len(labels.candidates)} candidate diseases",
+            field="rare.preferences.k, rare.preferences.q",
+        )
+    lists = {case_id: teacher_lists(teacher[case_id], k, q) for case_id in cases["case_id"]}
+    return Study(cases.sort_values("case_id", ignore_index=True), labels, lists, k, q, car_lambda)
+
+
+def ground_answers(answers: pd.DataFrame, arm: str, grounder: Grounder, labels: Labels) -> pd.DataFrame:
+    """List items of the answers with the disease that each names, null where it names none.
+
+    Returns:
+        Columns ``GROUNDED``, in order of the cases and positions.
+    """
+    rows = []
+    for answer in answers.itertuples(index=False):
+        for position, name in enumerate(parse_list(answer.text, MAX_ITEMS), start=1):
+            found = grounder.ground(name)
+            label = labels.collapse(found) if found is not None else None
+            rows.append((arm, answer.case_id, position, name, label))
+    return pd.DataFrame(rows, columns=GROUNDED).astype(
+        {"arm": "str", "case_id": "str", "position": "int64", "text": "str", "disease_id": "str"}
+    )
+
+
+def score_answers(study: Study, answers: pd.DataFrame, grounded: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Metrics of one arm's answers, columns ``PER_CASE``; a case without list items stays in."""
+    items: dict[str, list[str | None]] = {case_id: [] for case_id in study.cases["case_id"]}
+    for case_id, label in zip(grounded["case_id"], grounded["disease_id"], strict=True):
+        items[case_id].append(None if pd.isna(label) else label)
+    finished = dict(zip(answers["case_id"], answers["finished"], strict=True))
+    found = {
+        case.case_id: score_list(
+            items[case.case_id],
+            case.disease_id,
+            study.labels,
+            study.teacher[case.case_id],
+            k=study.k,
+            q=study.q,
+            car_lambda=study.car_lambda,
+            finished=bool(finished[case.case_id]),
+        )
+        for case in study.cases.itertuples(index=False)
+    }
+    return _tidy(study, arm, found)
+
+
+def score_scores(study: Study, ranks: Ranks, arm: str) -> pd.DataFrame:
+    """Metrics of an arm that scores every candidate, columns ``PER_CASE``."""
+    found = {
+        case.case_id: score_ranks(
+            ranks[case.case_id],
+            case.disease_id,
+            study.labels,
+            study.teacher[case.case_id],
+            k=study.k,
+            q=study.q,
+            car_lambda=study.car_lambda,
+        )
+        for case in study.cases.itertuples(index=False)
+    }
+    return _tidy(study, arm, found)
+
+
+def score_rankings(study: Study, ranks: Ranks, arm: str) -> pd.DataFrame:
+    """Metrics of a closed-set ranking of the cases in ``ranks``, columns ``PER_CASE``."""
+    found = {
+        case.case_id: score_closed_set(ranks[case.case_id], case.disease_id, study.labels)
+        for case in study.cases.itertuples(index=False)
+        if case.case_id in ranks
+    }
+    return _tidy(study, arm, found)
+
+
+def _tidy(study: Study, arm: str, found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    rows = [
+        (arm, case.case_id, case.disease_id, case.publication, case.split, metric, value)
+        for case in study.cases.itertuples(index=False)
+        for metric, value in sorted(found.get(case.case_id, {}).items())
+    ]
+    return pd.DataFrame(rows, columns=PER_CASE)
+
+
+def arm_pairs(arms: Collection[str]) -> list[tuple[str, str]]:
+    """Pairs that are tested: each student with every other arm, and ``OTHER_PAIRS``."""
+    students = [arm for arm in STUDENTS if arm in arms]
+    pairs = [(student, arm) for student in students for arm in sorted(set(arms) - {student})]
+    return pairs + [pair for pair in OTHER_PAIRS if set(pair) <= set(arms)]

@@ -1,0 +1,82 @@
+"""A student opened for inference: model, tokenizer and device of a base folder and its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from .errors import InputError
+from .models import end_token_ids, load_model, load_tokenizer
+from .tokenization import ChatEncoder
+
+
+@dataclass(frozen=True)
+class Student:
+    """What answers prompts.
+
+    Attributes:
+        model: in eval mode on its device.
+        encoder: turns messages into token ids, as in training.
+    """
+
+    model: PreTrainedModel
+    encoder: ChatEncoder
+
+    def text(self, tokens: tuple[int, ...]) -> str:
+        """Generated tokens as text, without special tokens."""
+        return self.encoder.tokenizer.decode(
+            list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+
+def pick_device(name: str) -> str:
+    """``cpu`` or ``cuda`` for the configuration's ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: cuda was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("there is no CUDA device here", field="rare.student.device")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def open_student(
+    base: str | Path, adapter: str | Path | None, settings: Mapping[str, Any], *, exact: bool
+) -> Student:
+    """Load a base folder, put the adapter on it, and move it to the device.
+
+    In float32 (``exact``, and always on the CPU, where bfloat16 is hardly faster to decode and
+    its ties make the answer depend on the batch) the adapter is merged into the weights. On a GPU
+    it stays beside a base of the configured type, as it was trained.
+
+    Args:
+        base: folder made by prepare_base_model.py.
+        adapter: PEFT folder, or None for the base model itself.
+        settings: device, attention, chat_template_kwargs and base.dtype of rare.student.
+        exact: whether float32 is needed.
+
+    Raises:
+        InputError: a folder is missing, or the device cannot be had.
+    """
+    for folder, needed in ((base, "config.json"), (adapter, "adapter_config.json")):
+        if folder is not None and not (Path(folder) / needed).is_file():
+            raise InputError(f"holds no {needed}", file=folder)
+    device = pick_device(settings["device"])
+    float32 = exact or device == "cpu"
+    tokenizer = load_tokenizer(base)
+    model = load_model(
+        base,
+        dtype="float32" if float32 else settings["base"]["dtype"],
+        # flex_attention takes no additive mask and cannot run on the CPU; the result is the same
+        attention="eager" if settings["attention"] == "eager" else "sdpa",
+        adapter=adapter,
+    )
+    if adapter is not None and float32:
+        model = model.merge_and_unload()
+    encoder = ChatEncoder(tokenizer, end_token_ids(base, tokenizer), settings["chat_template_kwargs"])
+    return Student(model.to(device).eval(), encoder)
