@@ -91,6 +91,7 @@ rule train_student:
             --train {input.train:q} \
             --validation {input.validation:q} \
             --checkpoints {params.checkpoints:q} \
+            --threads {threads} \
             --output-adapter {output.adapter:q} {params.merged:q} \
             --output-log {output.events:q} \
             --output-summary {output.summary:q} 2>&1 | tee {log:q}

@@ -60,6 +60,9 @@ def test_unreadable_tables_are_named(tmp_path: Path) -> None:
     broken.write_text("no parquet")
     with pytest.raises(InputError, match=r"broken\.parquet"):
         io.read_parquet(broken)
+    io.write_parquet(pd.DataFrame({"a": [1]}), tmp_path / "narrow.parquet")
+    with pytest.raises(InputError, match=r"lacks column\(s\) b"):
+        io.read_parquet(tmp_path / "narrow.parquet", columns=["a", "b"])
     with pytest.raises(InputError, match=r"missing\.json"):
         io.read_json(tmp_path / "missing.json")
 

@@ -93,16 +93,22 @@ def test_asserted_and_negated_in_one_publication_counts_as_asserted() -> None:
     assert (report.observed, report.excluded) == ({HAND: 0.4}, ())
 
 
-def test_the_diseases_with_most_publications_are_kept() -> None:
+def test_the_diseases_whose_publications_agree_most_are_kept() -> None:
+    pictures = {
+        "OMIM:1": [HAND, HEART],  # nothing but the root in common
+        "OMIM:2": [HAND, HAND, HAND],  # the same picture
+        "OMIM:3": [HAND, HAND, HEART],
+        "OMIM:4": [HAND],  # one publication is not enough
+    }
     every = [
-        simulation.Report(disease, f"PMID:{disease}{number}", {HAND: 1.0, HEART: 1.0}, ())
-        for disease, count in (("OMIM:1", 2), ("OMIM:2", 3), ("OMIM:3", 3), ("OMIM:4", 1))
-        for number in range(count)
+        simulation.Report(disease, f"PMID:{disease}{number}", {term: 1.0}, ())
+        for disease, terms in pictures.items()
+        for number, term in enumerate(terms)
     ]
 
     def kept(**changes: Any) -> set[str]:
-        chosen = simulation.Settings.from_config(settings(**changes))
-        return {report.disease_id for report in simulation.choose_reports(every, chosen)}
+        chosen = simulation.Settings.from_config(settings(**{"min_terms_per_publication": 1} | changes))
+        return {report.disease_id for report in simulation.choose_reports(every, chosen, ontology())}
 
     assert kept() == {"OMIM:1", "OMIM:2", "OMIM:3"}
     assert kept(max_diseases=1) == {"OMIM:2"}

@@ -270,7 +270,7 @@ def weights_of(student: trainer.OrpoTrainer) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("reduction", ["sequence", "tokens"])
 def test_accumulation_and_checkpointing_change_nothing(inputs: Path, tmp_path: Path, reduction: str) -> None:
-    """18 pairs in fours: the last step of the epoch is short, and its parts are uneven."""
+    """17 pairs in fours: the last step of the epoch is short, and its parts are uneven."""
     results = []
     for name, changes in (
         ("one", {"batch_size": 4}),
@@ -294,8 +294,8 @@ def test_accumulation_and_checkpointing_change_nothing(inputs: Path, tmp_path: P
 
 def test_nan_is_caught_before_the_weights_change(inputs: Path, tmp_path: Path) -> None:
     student = make_trainer(inputs, tmp_path, 8, batch_size=4)
-    rare = student.model.config.vocab_size - 1
-    assert not any(rare in pair.prompt for pair in student.train_dataset)
+    seen = {token for pair in student.train_dataset for token in pair.prompt + pair.chosen + pair.rejected}
+    rare = next(token for token in range(3, student.model.config.vocab_size) if token not in seen)
     student.train_dataset[5] = planted = Pair("case-planted", [rare, 9], [20, 2], [21, 2])
     before = weights_of(student)
 
@@ -305,7 +305,7 @@ def test_nan_is_caught_before_the_weights_change(inputs: Path, tmp_path: Path) -
 
     handle = student.model.register_forward_hook(poison, with_kwargs=True)
     steps = [s for s in range(2) if 5 in list(student._get_train_sampler())[4 * s : 4 * s + 4]]
-    with pytest.raises(trainer.NotFiniteError, match=rf"step {steps[0] + 1}, pairs case-planted:.*loss"):
+    with pytest.raises(trainer.NotFiniteError, match=rf"step {steps[0] + 1}, pairs case-planted, .*loss"):
         student.train()
     handle.remove()
     assert all(torch.isfinite(p).all() for p in student.model.parameters())
@@ -324,12 +324,14 @@ def test_infinite_gradient_is_caught(inputs: Path, tmp_path: Path) -> None:
 
 
 def test_best_weights_are_kept(inputs: Path, tmp_path: Path) -> None:
-    config = settings(keep_best=True, patience=2, learning_rate=0.3, save_steps=4, epochs=4)
+    config = settings(
+        keep_best=True, patience=2, learning_rate=1.0, schedule="constant", save_steps=4, epochs=6
+    )
     summary = train(inputs, tmp_path, config)
     held_out = dict((step, loss) for step, loss in summary["losses"]["held_out"])
     best = min(held_out, key=held_out.__getitem__)
     assert summary["kept_step"] == best and summary["metrics"]["eval_loss"] == held_out[best]
-    assert summary["steps"] < 20, "the learning rate was meant to ruin the model"
+    assert summary["steps"] < 30, "the learning rate was meant to ruin the model"
     saved = load_file(tmp_path / "checkpoints" / f"checkpoint-{best}" / "adapter_model.safetensors")
     written = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in written.items())

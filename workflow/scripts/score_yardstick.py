@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mintflow import cli, io, settings
+from mintflow import cli, io
 from mintflow.evidence import add_inputs, read_inputs
 from mintflow.features import Cohort
 from mintflow.scores import rank_table
@@ -14,7 +14,7 @@ from mintflow.yardsticks import YARDSTICKS, summary, yardstick
 
 def arguments() -> argparse.ArgumentParser:
     """Flags of this program."""
-    parser = cli.parser(__doc__)
+    parser = cli.parser(__doc__, with_settings=False)
     add_inputs(parser)
     parser.add_argument("--arm", choices=YARDSTICKS, required=True, help="which yardstick")
     parser.add_argument("--output-scores", type=Path, required=True, help="case_id, disease_id, score, rank")
@@ -24,7 +24,6 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Read, score, write."""
-    settings.exact(args.settings, (), "rare (a yardstick reads no setting)")
     cohort = Cohort.read(args.cases, args.phenotypes, args.genotypes)
     disease_ids, evidence = read_inputs(args)
     scores = yardstick(args.arm, cohort, disease_ids, evidence)

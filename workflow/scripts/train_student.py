@@ -47,6 +47,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output-summary", required=True, help="JSON: what was trained, on what, at what cost"
     )
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads of all processes here")
     parser.add_argument("--output-merged", help="folder: the base model with the adapter merged in")
     return parser
 
@@ -55,6 +56,8 @@ def main(args: argparse.Namespace) -> None:
     """Train; only the first process writes outputs."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is local by now
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # idle threads sleep rather than spin, or a busy machine would cost ten times the time
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
     from mintflow import checkpoints, models, trainer
     from mintflow.adapters import add_adapter, merge_adapter, write_adapter
@@ -67,14 +70,14 @@ def main(args: argparse.Namespace) -> None:
     settings = args.settings
     try:
         training, orpo, seed = settings["training"], settings["orpo"], settings["training"]["seed"]
-        threads, autocast = settings["threads"], settings["precision"] == "bf16"
+        autocast = settings["precision"] == "bf16"
         merge, template_kwargs = settings["merge"], settings["chat_template_kwargs"]
     except KeyError as error:
         raise InputError("is missing", field=f"rare.student: {error.args[0]}") from error
     if merge and not args.output_merged:
         raise InputError("merge needs --output-merged", field="rare.student.merge")
     device = trainer.choose_device(settings)
-    torch.set_num_threads(max(1, threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+    torch.set_num_threads(max(1, args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
     base = models.read_card(args.base)
     tokenizer = models.load_tokenizer(args.base)

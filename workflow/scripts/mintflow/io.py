@@ -92,12 +92,14 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataF
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in columns or [] if name not in file.schema_arrow.names]
+            if missing:
+                raise InputError(f"lacks column(s) {', '.join(missing)}", file=path)
+            table = file.read(columns=columns)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"cannot be read as parquet: {error}", file=path) from error
-    missing = [name for name in columns or [] if name not in table.column_names]
-    if missing:
-        raise InputError(f"lacks column(s) {', '.join(missing)}", file=path)
+        reason = str(error).replace(str(path), "it")
+        raise InputError(f"cannot be read as parquet: {reason}", file=path) from error
     frame = table.to_pandas()
     for field in table.schema:
         if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):

@@ -29,7 +29,6 @@ EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 # everything that transformers reads, and nothing that can run code or unpickle
 HUB_FILES = (
     "*.safetensors",
-    "*.safetensors.index.json",
     "*.json",
     "*.jinja",
     "*.model",

@@ -30,7 +30,7 @@ from transformers import (
 from . import checkpoints
 from .collate import LOSS_INPUTS, LengthBucketSampler, SharedPromptCollator, model_mask
 from .errors import InputError
-from .orpo import IGNORE, METRICS, PairScores, metric_table, orpo_loss, score_pairs, summarize_metrics
+from .orpo import IGNORE, PairScores, metric_table, orpo_loss, score_pairs, summarize_metrics
 from .tokenization import Pair
 
 log = logging.getLogger("mintflow")
@@ -338,7 +338,7 @@ def choose_device(settings: Mapping[str, Any]) -> str:
 
 
 def choose_attention(attention: str, device: str) -> str:
-    """The attention implementation: ``auto`` is eager on the CPU, whose fused backward is slower, else sdpa."""
+    """Resolve ``auto``: eager on the CPU, where the fused backward is slower, sdpa on a GPU."""
     if attention == "auto":
         return "eager" if device == "cpu" else "sdpa"
     return attention
