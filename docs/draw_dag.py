@@ -1,4 +1,7 @@
-"""Draw the rule graph, one colour a stage: ``snakemake --rulegraph dot -F | python docs/draw_dag.py | tred | dot -Tsvg``."""
+"""Draw the rule graph, one colour a stage.
+
+``snakemake --rulegraph dot -F | python docs/draw_dag.py | tred | dot -Tsvg > docs/images/rulegraph.svg``
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,9 @@ def recolour(dot: str) -> str:
     dot = re.sub(r'(?P<id>\d+)\[label = "(?P<name>\w+)"[^\]]*\];', node, dot)
     dot = re.sub(r"^\s*(graph|node|edge)\[.*$", "", dot, flags=re.M)
     style = (
-        'graph[bgcolor=white, margin=0.05, ranksep=0.28, nodesep=0.2];\n'
-        'node[shape=box, style="filled,rounded", fontname="Helvetica", fontsize=11, color="#666666", height=0.32];\n'
+        "graph[bgcolor=white, margin=0.05, ranksep=0.28, nodesep=0.2];\n"
+        'node[shape=box, style="filled,rounded", fontname="Helvetica", fontsize=11];\n'
+        'node[color="#666666", height=0.32];\n'
         'edge[color="#888888", arrowsize=0.6];\n'
     )
     legend = "".join(

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import pandas as pd
+
 from mintflow.ontology import Ontology, compile_terms
 
 LIMB, HAND, FINGER, FOOT = "HP:0000010", "HP:0000011", "HP:0000012", "HP:0000013"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+
 from mini_ontology import FOOT, HAND, HEART, LIMB, SEPTUM
 
 # A > A1, A2; B > B1

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+
 from mini_ontology import record
 from mintflow.evidence import Evidence
 from mintflow.features import Cohort

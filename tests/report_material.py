@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+
 from mintflow import io, quarantine, tables
 
 SPLITS = ("train", "train", "train", "train", "validation", "test")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mintflow import cli
 
 SCRIPTS = sorted((Path(__file__).resolve().parent.parent / "workflow" / "scripts").glob("*.py"))
@@ -33,7 +34,10 @@ def test_progress_reports_and_passes_items_on(caplog: pytest.LogCaptureFixture) 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_script_explains_itself_quickly(script: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(script), "--help"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-X", "importtime", str(script), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout

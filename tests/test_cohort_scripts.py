@@ -12,12 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
+import pytest
+
 import annotate_genotypes
 import build_knowledge
 import mini_ontology
 import normalize_phenotypes
-import pandas as pd
-import pytest
 import read_cohort
 import split_cohort
 from mintflow import cohort, genotypes, io

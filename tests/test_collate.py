@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from mintflow.collate import LengthBucketSampler, SharedPromptCollator, block_mask, model_mask
 from mintflow.orpo import IGNORE
 from mintflow.tokenization import Pair

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from mintflow.config import canonical, complete, lookup, read_schema
 from mintflow.errors import InputError
 

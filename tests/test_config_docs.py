@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mintflow.config import read_schema
 
 ROW = re.compile(r"^\| `([a-z_0-9.]+)` \| `(.*?)` \| (.*?) \| (.+) \|$", re.MULTILINE)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from mintflow.code import sources
 from workflow_tools import ROOT, phenopacket, place, snakemake, zip_of
 
 GOLDEN = Path(__file__).parent / "golden" / "dag.json"
@@ -134,3 +138,39 @@ def test_snakefile_and_rules_stay_small() -> None:
     assert len((ROOT / "Snakefile").read_text().splitlines()) <= 80
     for path in (ROOT / "rules").glob("*.smk"):
         assert len(path.read_text().splitlines()) <= 200, path.name
+
+
+def _third_party(path: Path) -> set[str]:
+    """Top-level packages that a file imports, wherever the import stands, beyond the standard library."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"mintflow"}
+
+
+def test_every_environment_lists_what_its_scripts_import() -> None:
+    """What only another program's part of a shared module imports is named here, with the reason."""
+    names = {"yaml": "pyyaml", "torch": "pytorch", "matplotlib": "matplotlib-base"}
+    not_reached = {
+        ("prepare_base_model", "peft"),  # models.load_model imports it for an adapter only
+        ("train_student", "tokenizers"),  # models.write_random
+        ("infer_student", "tokenizers"),
+        ("train_student", "huggingface_hub"),  # models.write_hub
+        ("infer_student", "huggingface_hub"),
+    }
+    optional = {"bitsandbytes"}  # QLoRA on a GPU; its absence is a clear error
+    scripts = ROOT / "workflow" / "scripts"
+    for rules in sorted((ROOT / "rules").glob("*.smk")):
+        for block in re.split(r"^rule ", rules.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            script = re.search(r'code=code\("(\w+)"\)', block).group(1)
+            env = re.search(r'"\.\./envs/(\w+)\.yaml"', block).group(1)
+            listed = set(re.findall(r"^  - ([\w.-]+)=", (ROOT / f"envs/{env}.yaml").read_text(), flags=re.M))
+            files = map(Path, sources(scripts / f"{script}.py", scripts / "mintflow"))
+            needed = set().union(*map(_third_party, files)) - optional
+            known = {package.replace("-", "_") for package in listed}
+            missing = {name for name in needed if names.get(name, name).replace("-", "_") not in known}
+            missing = {name for name in missing if (env, name) not in not_reached}
+            assert not missing, f"{script}: {env}.yaml does not list {sorted(missing)}"

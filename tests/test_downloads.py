@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
 from mintflow.downloads import fetch
 from mintflow.errors import InputError
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 import workflow_tools
 from workflow_tools import place, snakemake
 
@@ -98,7 +99,13 @@ def test_changing_one_key_reruns_only_what_depends_on_it(finished: tuple[Path, f
     output = snakemake(finished[0], "-n", *SMOKE, str(change)).stdout
     rules = set(re.findall(r"^rule (\w+):", output, flags=re.M))
     assert "evaluate_arms" in rules
-    assert not rules & {"train_student", "generate_answers", "train_teacher", "read_cohort", "build_preferences"}
+    assert not rules & {
+        "train_student",
+        "generate_answers",
+        "train_teacher",
+        "read_cohort",
+        "build_preferences",
+    }
 
 
 KILLER = """\
@@ -122,7 +129,7 @@ wait $child
 def test_killed_in_every_rule_it_still_ends_with_the_same_bytes(
     finished: tuple[Path, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """kill -9 in rule after rule of a fresh folder; each next call goes on; the results are the same bytes."""
+    """kill -9 in rule after rule of a fresh folder; each next call goes on; the same bytes result."""
     first, again = finished[0], place(tmp_path / "again")
     bin_folder, marks = tmp_path / "bin", tmp_path / "marks"
     bin_folder.mkdir()

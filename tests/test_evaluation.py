@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+
 from mintflow import evaluation as ev
 from mintflow import io
 from mintflow.errors import InputError

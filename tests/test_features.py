@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from mini_ontology import FINGER, FOOT, HAND, HEART, LIMB, ontology
 from mintflow.errors import InputError
 from mintflow.features import (

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 import pytest
+
 import report_material
 from mintflow import findings
 

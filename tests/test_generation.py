@@ -3,12 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import tiny_student as tiny
 import torch
+from transformers import GenerationConfig
+
+import tiny_student as tiny
 from mintflow import generation as gen
 from mintflow.errors import InputError
 from mintflow.inference import open_student, pick_device
-from transformers import GenerationConfig
 
 
 @pytest.fixture(scope="module")

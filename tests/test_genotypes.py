@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from mintflow import cohort, genotypes
 from mintflow.errors import InputError
 from mintflow.quarantine import Quarantine

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from mini_ontology import BOTH, FINGER, FOOT, HAND, HEART, LIMB, ontology
 from mintflow import hpoa
 from mintflow.errors import InputError

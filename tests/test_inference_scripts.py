@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 import tiny_student as tiny
 from mintflow import io
 from mintflow.conversations import typed

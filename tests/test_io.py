@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from mintflow import io
 from mintflow.errors import InputError
 from mintflow.quarantine import COLUMNS, Quarantine, read_quarantine

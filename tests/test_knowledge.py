@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from mini_ontology import ontology
 from mintflow import io
 from mintflow.knowledge import (

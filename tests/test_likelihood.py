@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny_student as tiny
 import torch
+
+import tiny_student as tiny
 from mintflow import likelihood as lk
 from mintflow.errors import InputError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mintflow.lists import format_list, parse_list
 
 NAMES = [

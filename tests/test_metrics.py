@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 import pytest
+
 from mintflow import metrics as mt
 
 NAMES = [f"OMIM:{i}" for i in range(1, 9)]

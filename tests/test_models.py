@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from mintflow import models
 from mintflow.errors import InputError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from mintflow import io, mondo
 from mintflow.errors import InputError
 

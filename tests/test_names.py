@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+
 from mintflow.mondo import COLUMNS, Mondo
 from mintflow.names import (
     Grounder,

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+
 from mini_ontology import FINGER, HAND, LIMB, terms
 from mintflow import io
 

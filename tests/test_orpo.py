@@ -7,6 +7,8 @@ import os
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from mintflow.collate import SharedPromptCollator, model_mask
 from mintflow.orpo import (
     IGNORE,
@@ -22,7 +24,6 @@ from mintflow.orpo import (
     token_log_probs,
 )
 from mintflow.tokenization import Pair
-from transformers import LlamaConfig, LlamaForCausalLM
 
 BETA = 0.3
 

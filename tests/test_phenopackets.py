@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mintflow import cohort, phenopackets
 from mintflow.errors import InputError
 from mintflow.quarantine import Quarantine

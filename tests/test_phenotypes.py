@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from mini_ontology import BOTH, FINGER, FOOT, HAND, HEART, INFANTILE, LIMB, RECESSIVE, SEPTUM, ontology
 from mintflow.errors import InputError
 from mintflow.ontology import Ontology

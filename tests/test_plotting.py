@@ -9,8 +9,9 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 import pytest
-import report_material
 from matplotlib.figure import Figure
+
+import report_material
 from mintflow import io, labels, plotting
 from mintflow.errors import InputError
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from mintflow import io
 from mintflow.conversations import answer, typed
 from mintflow.dataset_card import measure_lengths, measure_teacher, render_card, size_category

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from mintflow import io
 from mintflow.errors import InputError
 from mintflow.prompts import (

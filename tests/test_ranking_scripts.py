@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+
 from mintflow.io import read_parquet, write_parquet
 from ranking_material import DISEASES, SETTINGS, cohort, evidence, hpoa, terms
 

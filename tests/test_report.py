@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import report_material
 from mintflow import report
 from mintflow.errors import InputError

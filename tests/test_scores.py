@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+
 from mintflow.errors import InputError
 from mintflow.scores import ExternalScores, accuracy, rank_table, ranks
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+
 from mintflow.errors import InputError
 from mintflow.selection import choose, publication_groups, twins_across_publications
 from patients import A1, A2, B1, B, cases, series

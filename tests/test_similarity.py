@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from mini_ontology import BOTH, FINGER, FOOT, HAND, HEART, LIMB, SEPTUM, ontology
 from mintflow.features import Cohort
 from mintflow.likelihood_ratio import HIGHEST, LikelihoodRatio

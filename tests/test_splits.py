@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from mintflow.errors import InputError
 from mintflow.splits import check, split, summary
 from patients import A1, A2, cases, series

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+
 from mintflow import statistics as st
 
 BOUNDS = {"top1": (0.0, 1.0), "list_length": None}

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from mintflow import tables
 from mintflow.errors import InputError
 

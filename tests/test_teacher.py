@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
+
 from mintflow.errors import InputError
 from mintflow.features import Cohort
 from mintflow.teacher import Encoder, fit, prototype_scores, train_and_score
 from mintflow.teacher_inputs import COMPARISONS, Problem, Settings, collect, leading_directions
 from patients import annotation, annotations
 from ranking_material import DISEASES, LEAVES, SETTINGS, cohort, evidence, hpoa
-from scipy.sparse import csr_matrix
 
 
 def settings(**changes) -> Settings:

@@ -14,14 +14,15 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import TrainerState
+
 import train_student
 from mintflow import checkpoints, io, models, trainer
 from mintflow.adapters import add_adapter
 from mintflow.collate import SharedPromptCollator
 from mintflow.errors import InputError
 from mintflow.tokenization import ChatEncoder, Pair, encode_pairs
-from safetensors.torch import load_file
-from transformers import TrainerState
 
 DISEASES = [
     "Marfan syndrome",

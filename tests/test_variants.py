@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mintflow.variants import CONSEQUENCES, consequence, most_severe, structural_class, zygosity
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from mintflow.vcf import UnreadableVcf, VcfVariant, read
 
 ANN = '##INFO=<ID=ANN,Number=.,Type=String,Description="Functional annotations">'

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from mintflow import wheels
 from mintflow.errors import InputError
 from mintflow.io import sha256_file

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from mintflow.features import Cohort
 from mintflow.yardsticks import YARDSTICKS, GeneLookup, Prior, summary, yardstick
 from patients import annotation, annotations

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from transformers import AutoModelForCausalLM
+
 from mintflow.models import end_token_ids, load_tokenizer, write_random
 from mintflow.tokenization import ChatEncoder
-from transformers import AutoModelForCausalLM
 
 NAMES = ["Noonan syndrome 1", "Noonan syndrome 13", "Noonan syndrome-like disorder", "Marfan syndrome"]
 SETTINGS = {

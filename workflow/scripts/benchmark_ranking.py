@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from mintflow import cli, hpoa, io
 from mintflow.features import Cohort
 from mintflow.knowledge import profiles_without

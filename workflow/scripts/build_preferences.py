@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 import pandas as pd
+
 from mintflow import cli, io
 from mintflow.conversations import typed
 from mintflow.errors import InputError

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 import pandas as pd
+
 from mintflow import cli, io, statistics
 from mintflow import evaluation as ev
 from mintflow.errors import InputError

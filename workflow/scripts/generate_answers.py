@@ -31,6 +31,7 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import pandas as pd
+
     from mintflow.evaluation import SUFFIXES, checked
     from mintflow.generation import generate
     from mintflow.inference import open_student

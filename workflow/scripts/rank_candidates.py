@@ -41,6 +41,7 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import pandas as pd
+
     from mintflow.evaluation import checked, ranking_sample
     from mintflow.inference import open_student
     from mintflow.likelihood import rank_candidates

@@ -47,7 +47,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output-summary", required=True, help="JSON: what was trained, on what, at what cost"
     )
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads of all processes here")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="CPU threads of all processes here"
+    )
     parser.add_argument("--output-merged", help="folder: the base model with the adapter merged in")
     return parser
 
@@ -59,12 +61,13 @@ def main(args: argparse.Namespace) -> None:
     # idle threads sleep rather than spin, or a busy machine would cost ten times the time
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
+    from transformers import set_seed
+
     from mintflow import checkpoints, models, trainer
     from mintflow.adapters import add_adapter, merge_adapter, write_adapter
     from mintflow.cards import model_card
     from mintflow.collate import SharedPromptCollator
     from mintflow.tokenization import ChatEncoder
-    from transformers import set_seed
 
     started = time.monotonic()
     settings = args.settings

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from mintflow import cli, io, settings
 from mintflow.errors import InputError
 from mintflow.evidence import Evidence, add_inputs, read_inputs
@@ -79,6 +80,7 @@ def teach(
     """Scores and summary of the configured kind of teacher."""
     if chosen["kind"] == "encoder":
         import torch
+
         from mintflow import teacher
 
         # one thread: small matrices gain nothing from more, and the sums keep their order

@@ -61,7 +61,8 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
     described = f" ({schema['description']})" if "description" in schema else ""
     found = json.dumps(error.instance) if not isinstance(error.instance, dict) else "a mapping"
     if error.validator == "enum":
-        yield f"{path}: {found} is not allowed; one of {', '.join(map(json.dumps, schema['enum']))}{described}"
+        allowed = ", ".join(map(json.dumps, schema["enum"]))
+        yield f"{path}: {found} is not allowed; one of {allowed}{described}"
     elif error.validator == "type":
         wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         yield f"{path}: {found} has the wrong type; expected {' or '.join(wanted)}{described}"
@@ -126,7 +127,9 @@ def require_files(config: Mapping[str, Any]) -> None:
     named = {key: lookup(config, key) for key in PATHS}
     if lookup(config, "rare.student.base.kind") == "local":
         named["rare.student.base.id"] = lookup(config, "rare.student.base.id")
-    missing = [f"{key}: {path} does not exist" for key, path in named.items() if path and not Path(path).exists()]
+    missing = [
+        f"{key}: {path} does not exist" for key, path in named.items() if path and not Path(path).exists()
+    ]
     if missing:
         raise InputError("\n  " + "\n  ".join(missing), file="configuration")
 
