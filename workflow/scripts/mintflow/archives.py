@@ -81,7 +81,9 @@ def _wanted(name: str) -> bool:
 def _folder_members(path: Path) -> Iterator[Member]:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
     for name in sorted(filter(_wanted, files)):
-        yield name, files[name].stat().st_size, lambda limit, file=files[name]: _read_file(file, limit)
+        # a file system may hold names that are no UTF-8; no table could
+        shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
+        yield shown, files[name].stat().st_size, lambda limit, file=files[name]: _read_file(file, limit)
 
 
 def _read_file(file: Path, limit: int) -> bytes:

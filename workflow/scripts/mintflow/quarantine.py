@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pandas as pd
 from .io import write_tsv
 
 COLUMNS = ["stage", "file", "record", "field", "value", "reason"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Quarantine:
@@ -25,7 +28,7 @@ class Quarantine:
     def add(self, *, file: object, record: object, field: object, value: object, reason: str) -> None:
         """Set one record aside; ``value`` is cut to 200 characters."""
         row = (self.stage, file, record, field, str(value)[:200], reason)
-        self.rows.append(tuple(str(item).replace("\t", " ").replace("\n", " ") for item in row))
+        self.rows.append(tuple(_one_line(str(item)) for item in row))
 
     def table(self) -> pd.DataFrame:
         """Rows in order of appearance, columns ``COLUMNS``."""
@@ -34,6 +37,11 @@ class Quarantine:
     def write(self, path: str | Path) -> None:
         """Write the table as TSV, header alone when nothing was set aside."""
         write_tsv(self.table(), path)
+
+
+def _one_line(text: str) -> str:
+    """``text`` as a TSV cell: control characters become spaces, what UTF-8 cannot hold an escape."""
+    return _CONTROL.sub(" ", text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_quarantine(paths: Iterable[str | Path]) -> pd.DataFrame:
