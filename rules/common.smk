@@ -31,7 +31,10 @@ STUDENT = config["rare"]["student"]
 BASE = f"resources/models/{STUDENT['base']['name']}"
 
 # Arms as they are named in metrics.csv.
-TEACHER_ARMS = ["teacher", "teacher-phenotype"]
+# Only the encoder can do without the genotype: of any other kind both arms would be the same scores.
+TEACHER_ARMS = ["teacher"]
+if config["rare"]["teacher"]["kind"] == "encoder":
+    TEACHER_ARMS.append("teacher-phenotype")
 YARDSTICKS = ["similarity", "likelihood-ratio", "gene-lookup", "prior"]
 TRAINED = ["orpo"]
 CONTROLS = [f"orpo-{name}" for name in config["rare"]["evaluation"]["controls"]]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mintflow.config import canonical, complete, lookup, read_schema
+from mintflow.config import canonical, complete, lookup, read_schema, require_files
 from mintflow.errors import InputError
 
 
@@ -61,6 +62,11 @@ def test_shipped_configs_validate(root: Path, schema: dict, name: str) -> None:
         ({"rare": {"student": {"base": {"kind": "hub", "id": "a/b"}}}}, ["rare.student.base.revision"]),
         ({"rare": {"student": {"training": {"save_steps": 70}}}}, ["multiple of eval_steps"]),
         ({"run": "../x"}, ["run", "does not match"]),
+        ({"run": datetime.date(2026, 1, 1)}, ['run: "2026-01-01" has the wrong type']),
+        ({"rare": {1: 2, None: 3}}, ["rare.1: unknown key", "rare.None: unknown key"]),
+        ({"rare": {"cohort": {"max_file_mb": float("inf")}}}, ["rare.cohort.max_file_mb: inf is not"]),
+        ({"rare": {"teacher": {"learning_rate": float("nan")}}}, ["rare.teacher.learning_rate: nan is not"]),
+        ({"seed": 10**30}, ["seed", "not within 2147483647"]),
     ],
 )
 def test_wrong_keys_are_named(schema: dict, change: dict, expected: list[str]) -> None:
@@ -81,3 +87,10 @@ def test_complete_changes_nothing_of_its_argument(schema: dict) -> None:
 
 def test_canonical_ignores_key_order() -> None:
     assert canonical({"b": 1, "a": {"d": 2, "c": 3}}) == canonical({"a": {"c": 3, "d": 2}, "b": 1})
+
+
+@pytest.mark.parametrize("name", ["nowhere", "x" * 300, "a\0b"])
+def test_files_that_cannot_be_there_are_named(schema: dict, name: str) -> None:
+    cohort = {"source": "phenopackets", "path": name}
+    with pytest.raises(InputError, match=r"rare\.cohort\.path.*does not exist"):
+        require_files(complete({"run": "x", "rare": {"cohort": cohort}}, schema))

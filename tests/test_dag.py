@@ -25,7 +25,7 @@ def _shape(folder: Path, *arguments: str) -> dict[str, list]:
     jobs: dict[str, int] = {}
     for name in rule.values():
         jobs[name] = jobs.get(name, 0) + 1
-    edges = sorted({f"{rule[edge['v']]} -> {rule[edge['u']]}" for edge in dag["links"]})
+    edges = sorted({f"{rule[edge['u']]} -> {rule[edge['v']]}" for edge in dag["edges"]})
     return {"edges": edges, "jobs": sorted([name, count] for name, count in jobs.items())}
 
 
@@ -78,6 +78,16 @@ def test_dry_run_takes_seconds_and_imports_nothing_heavy(tmp_path: Path) -> None
 def test_catalog_entry_point(tmp_path: Path) -> None:
     output = snakemake(place(tmp_path), "-n", "--snakefile", str(ROOT / "workflow/Snakefile")).stdout
     assert "render_report" in output
+
+
+@pytest.mark.parametrize("kind, arms", [("encoder", 2), ("likelihood-ratio", 1), ("scores", 1)])
+def test_only_an_encoder_has_an_arm_without_the_genotype(tmp_path: Path, kind: str, arms: int) -> None:
+    """Scores from elsewhere would be compared with themselves under the name of a phenotype-only teacher."""
+    (place(tmp_path) / "scores.tsv").write_text("case_id\tdisease_id\tscore\n")
+    (tmp_path / "kind.yaml").write_text(f"rare: {{teacher: {{kind: {kind}, scores: scores.tsv}}}}\n")
+    output = snakemake(tmp_path, "-n", "--configfile", "kind.yaml").stdout
+    assert output.count("rule train_teacher:") == arms
+    assert ("teacher-phenotype.parquet" in output) == (kind == "encoder")
 
 
 def test_typo_in_config_is_named(tmp_path: Path) -> None:

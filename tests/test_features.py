@@ -118,7 +118,7 @@ def images(tmp_path, rows: list[tuple[str, list[float]]]):
 
 
 def test_images_follow_the_cases_and_are_nan_where_missing(tmp_path):
-    path = images(tmp_path, [("b", [1.0, 2.0]), ("elsewhere", [1.0])])
+    path = images(tmp_path, [("b", [1.0, 2.0]), ("elsewhere", [1.0]), ("elsewhere", [1.0])])
     found = read_images(path, ["a", "b"])
     assert np.isnan(found[0]).all()
     assert found[1].tolist() == [1, 2]
@@ -130,6 +130,7 @@ def test_images_follow_the_cases_and_are_nan_where_missing(tmp_path):
         ([("a", [1.0]), ("a", [2.0])], "record a.*two embeddings"),
         ([("a", [1.0]), ("b", [2.0, 3.0])], r"lengths \[1, 2\]"),
         ([("a", [float("nan")])], "record a.*finite"),
+        ([("a", [1e300])], "record a.*finite"),
         ([("c", [1.0])], "no embedding of any patient"),
     ],
 )

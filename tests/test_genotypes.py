@@ -184,3 +184,12 @@ def test_sample_sheet(tmp_path: Path) -> None:
     sheet.write_text("case_id\tvcf\n")
     with pytest.raises(InputError, match=r"sheet\.tsv.*sample"):
         genotypes.read_sample_sheet(sheet, patients, quarantine)
+
+
+@pytest.mark.filterwarnings("ignore:Length of header")
+def test_sample_sheet_with_a_tab_too_many(tmp_path: Path) -> None:
+    people = cases([("case-1", "PMID:1", "OMIM:1")])
+    path = tmp_path / "sheet.tsv"
+    path.write_text("case_id\tvcf\tsample\ncase-1\ta.vcf\tS1\t\n")
+    sheet = genotypes.read_sample_sheet(path, people, Quarantine("genotypes"))
+    assert sheet["case_id"].tolist() == ["case-1"] and sheet["sample"].tolist() == ["S1"]

@@ -297,7 +297,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"file missing\.zip.*no such file"):
         read(tmp_path / "missing.zip")
     (tmp_path / "bad").mkdir()
-    with pytest.raises(InputError, match=r"record a\.json, field \(file\).*broken JSON"):
+    with pytest.raises(InputError, match=r"record JSON file 1 of 1, by name, field \(file\).*broken JSON"):
         read(write(tmp_path / "bad", a=b"{"))
 
 
@@ -318,3 +318,42 @@ def test_real_patients(shared_data: Path) -> None:
     assert not quarantine.rows
     assert len(found.phenotypes) == 204951
     assert (found.variants["consequence"] == "unknown").mean() < 0.07
+
+
+def test_names_that_no_text_file_can_hold(tmp_path: Path) -> None:
+    name = b"bad\xff\nname\r.json".decode("utf-8", "surrogateescape")
+    (tmp_path / name).write_text("{")
+    (tmp_path / f"good{name}").write_text(json.dumps(packet("PMID_1_a", files=[{"uri": "\ud800"}])))
+    quarantine = Quarantine("read")
+    found = read(tmp_path, quarantine)
+    assert found.cases["source_file"].tolist() == ["goodbad\\udcff\nname\r.json"]
+    quarantine.add(file="x", record="x", field="x", value="\ud800\u2028", reason="a\x00b")
+    quarantine.write(tmp_path / "q.tsv")
+    lines = (tmp_path / "q.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + len(quarantine.rows)
+    assert "bad\\udcff name .json" in lines[1]
+
+
+def test_zip_whose_names_are_in_another_encoding(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.zip", {"ü.json": b"{}"})
+    path.write_bytes(path.read_bytes().replace("ü.json".encode(), b"\xff\xfe.json"))
+    with pytest.raises(InputError, match=r"file a\.zip, field rare\.cohort\.path"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"metaData": {"externalReferences": ["PMID:1"]}}, "metaData.externalReferences[0]"),
+        ({"metaData": {"externalReferences": [{"id": 1}]}}, "metaData.externalReferences[0].id"),
+        ({"metaData": []}, "metaData"),
+        ({"subject": "Jane"}, "subject"),
+        ({"subject": {"sex": 1}}, "subject.sex"),
+        ({"interpretations": {}}, "interpretations"),
+        ({"files": [[]]}, "files[0]"),
+    ],
+)
+def test_fields_of_a_wrong_type_are_told(tmp_path: Path, changes: dict[str, Any], place: str) -> None:
+    quarantine = Quarantine("read")
+    assert len(read(write(tmp_path, a=packet("PMID_1_a", **changes)), quarantine).cases) == 1
+    assert [row[3] for row in quarantine.rows] == [place]

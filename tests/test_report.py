@@ -108,6 +108,23 @@ def test_every_section_is_filled(page: str) -> None:
         assert text in page, text
 
 
+@pytest.mark.parametrize(
+    "kind, said, unsaid",
+    [
+        ("encoder", "a teacher was trained to rank", "read from a file"),
+        ("scores", "what the teacher has seen is not known here", "a teacher was trained"),
+        ("likelihood-ratio", "by likelihood ratios of the phenotypes", "a teacher was trained"),
+    ],
+)
+def test_only_what_this_kind_of_teacher_did_is_told(
+    root: Path, tmp_path: Path, kind: str, said: str, unsaid: str
+) -> None:
+    page = render(root, tmp_path, teacher={"kind": kind, "scores": "scores.tsv"})
+    assert said in page and unsaid not in page
+    assert ("ranks each training patient by a model" in page) == (kind == "encoder")
+    assert "those were kept whose publications agree most" in page
+
+
 def test_everything_is_escaped(page: str) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;friends&#34;" in page

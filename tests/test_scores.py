@@ -75,7 +75,7 @@ def test_external_scores_are_translated_and_the_rest_ranks_last(tmp_path, name):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("case-9", "OMIM:1", 1.0), r"scores\.tsv.*unknown case.*case-9"),
+        (("case-9", "OMIM:1", 1.0), r"scores\.tsv, record row \d+, field case_id: 1 unknown case"),
         (("case-1", "OMIM:1", "high"), r"case-1, OMIM:1.*'high' is no finite number"),
         (("case-1", "OMIM:1", float("nan")), "no finite number"),
         (("case-1", "Marfan syndrome", 1.0), "'Marfan syndrome' is no disease id"),

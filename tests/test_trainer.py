@@ -221,6 +221,24 @@ def test_finished_training_is_not_trained_further(inputs: Path, whole_run: Path,
     assert (tmp_path / "adapter" / "adapter_model.safetensors").read_bytes() == before
 
 
+def test_checkpoints_of_other_code_are_not_gone_on_from(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed objective reruns the rule; the finished checkpoint must not answer for it."""
+    config = settings(max_steps=3)
+    train(inputs, tmp_path, config)
+    real = io.sha256_file
+    monkeypatch.setattr(io, "sha256_file", lambda path: real(path) + "*" * (Path(path).name == "orpo.py"))
+    assert train(inputs, tmp_path, config)["resumed_from_step"] == 0
+
+
+def test_one_process_trains_on_one_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found = trainer.training_arguments(settings(), tmp_path, device="cuda", evaluate=True)
+    assert found.n_gpu == 1
+    assert found.train_batch_size == settings()["training"]["batch_size"]
+
+
 def test_sigterm_saves_and_stops(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         interrupt(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))

@@ -121,3 +121,8 @@ def test_unreadable(tmp_path: Path) -> None:
     (tmp_path / "empty.vcf").write_bytes(b"")
     with pytest.raises(UnreadableVcf, match="not a readable VCF"):
         read(tmp_path / "empty.vcf", "S1", 10)
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableVcf, match="no such file"):
+        read(tmp_path / ("x" * 300), "S1", 10)

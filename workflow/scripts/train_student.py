@@ -29,6 +29,8 @@ log = logging.getLogger("mintflow")
 COLUMNS = ["case_id", "prompt", "chosen", "rejected"]
 # settings that do not change what is learned
 IRRELEVANT = ("launcher", "gpus", "threads", "merge")
+# modules that do: checkpoints of other code are not gone on from
+LEARNING = ("adapters", "collate", "models", "orpo", "tokenization", "trainer")
 # of the log: kept out so that the same run gives the same log
 TIMINGS = ("runtime", "per_second", "preparation_time")
 
@@ -100,6 +102,7 @@ def main(args: argparse.Namespace) -> None:
         "data": data,
         "base": base,
         "processes": train_args.world_size,
+        "code": {name: io.sha256_file(Path(mintflow.__file__).with_name(f"{name}.py")) for name in LEARNING},
         "mintflow": mintflow.__version__,
     }
     with train_args.main_process_first(local=False):  # the first process tidies up, the others look again
@@ -116,7 +119,7 @@ def main(args: argparse.Namespace) -> None:
     student = trainer.OrpoTrainer(
         model,
         train_args,
-        collator=SharedPromptCollator(tokenizer.pad_token_id, orpo["nll_scope"]),
+        collator=SharedPromptCollator(tokenizer.pad_token_id, orpo["nll_scope"], multiple=16),
         train_pairs=pairs["train"],
         held_out=pairs["validation"],
         beta=orpo["beta"],

@@ -94,7 +94,8 @@ def _read_file(file: Path, limit: int) -> bytes:
 def _zip_members(path: Path, quarantine: Quarantine, max_total: int) -> Iterator[Member]:
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, NotImplementedError, *_ZIP_ERRORS) as error:
+    except (OSError, NotImplementedError, ValueError, *_ZIP_ERRORS) as error:
+        # ValueError: names of members that are not in the encoding that the zip states
         problem = f"is neither a folder nor a zip: {error}"
         raise InputError(problem, file=path.name, field="rare.cohort.path") from error
     with archive:

@@ -35,11 +35,14 @@ class SharedPromptCollator:
             but the first.
         extra_inputs: further inputs of the model, such as pixel values or cached image features,
             made once per row because the prompt that holds the image is there once.
+        multiple: each part's width is rounded up to a multiple of this. Fewer different shapes keep the
+            CPU's cache of compiled kernels, one per shape, from growing without end.
     """
 
     pad_id: int
     nll_scope: str = "completion"
     extra_inputs: ExtraInputs | None = None
+    multiple: int = 1
 
     def __call__(self, pairs: Sequence[Pair]) -> dict[str, Any]:
         """Collate B pairs into rows of L = P + C + R columns, of which the last K are scored.
@@ -49,9 +52,9 @@ class SharedPromptCollator:
             position_ids (B, L); logits_to_keep (K,) columns; targets (B, K, 2) and first_completion for
             ``orpo.score_pairs``; n_tokens, the columns that are no padding; case_ids.
         """
-        prompt_width = max(len(pair.prompt) for pair in pairs)
-        chosen_width = max(len(pair.chosen) for pair in pairs) - 1
-        rejected_width = max(len(pair.rejected) for pair in pairs) - 1
+        prompt_width = self._rounded(max(len(pair.prompt) for pair in pairs))
+        chosen_width = self._rounded(max(len(pair.chosen) for pair in pairs) - 1)
+        rejected_width = self._rounded(max(len(pair.rejected) for pair in pairs) - 1)
         width = prompt_width + chosen_width + rejected_width
         last_prompt = prompt_width - 1  # predicts the first token of both completions
         starts = (prompt_width, prompt_width + chosen_width)
@@ -95,6 +98,9 @@ class SharedPromptCollator:
         if self.extra_inputs is not None:
             batch |= self.extra_inputs(pairs)
         return batch
+
+    def _rounded(self, width: int) -> int:
+        return -(-width // self.multiple) * self.multiple
 
 
 def block_mask(branch: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ import jsonschema
 import yaml
 
 from .errors import InputError
+
+_LARGEST = 2**31 - 1
 
 
 def read_schema(path: str | Path) -> dict[str, Any]:
@@ -32,7 +36,8 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     filled = _with_defaults(copy.deepcopy(dict(config)), schema)
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
-    problems = [line for error in errors for line in _explain(error)] or list(_contradictions(filled))
+    problems = [*(line for error in errors for line in _explain(error)), *_odd_numbers(filled)]
+    problems = problems or list(_contradictions(filled))
     if problems:
         raise InputError("\n  " + "\n  ".join(problems), file="configuration")
     return filled
@@ -53,13 +58,13 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
     schema = error.schema
     if error.validator == "additionalProperties":
         allowed = sorted(schema.get("properties", {}))
-        for key in sorted(set(error.instance) - set(allowed)):
+        for key in sorted(map(str, set(error.instance) - set(allowed))):
             close = difflib.get_close_matches(key, allowed, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             yield f"{_join(path, key)}: unknown key.{hint} Allowed here: {', '.join(allowed)}"
         return
     described = f" ({schema['description']})" if "description" in schema else ""
-    found = json.dumps(error.instance) if not isinstance(error.instance, dict) else "a mapping"
+    found = json.dumps(error.instance, default=str) if not isinstance(error.instance, dict) else "a mapping"
     if error.validator == "enum":
         allowed = ", ".join(map(json.dumps, schema["enum"]))
         yield f"{path}: {found} is not allowed; one of {allowed}{described}"
@@ -70,6 +75,17 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"{path or 'top level'}: {error.message}"
     else:
         yield f"{path}: {error.message}{described}"
+
+
+def _odd_numbers(value: Any, path: str = "") -> Iterator[str]:
+    """Numbers that YAML allows and JSON Schema cannot refuse, and seeds that not every library takes."""
+    if isinstance(value, dict):
+        for key, sub in value.items():
+            yield from _odd_numbers(sub, _join(path, key))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path}: {value} is not a finite number"
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        yield f"{path}: {value} is not within {_LARGEST}"
 
 
 def _join(path: str, key: object) -> str:
@@ -128,7 +144,9 @@ def require_files(config: Mapping[str, Any]) -> None:
     if lookup(config, "rare.student.base.kind") == "local":
         named["rare.student.base.id"] = lookup(config, "rare.student.base.id")
     missing = [
-        f"{key}: {path} does not exist" for key, path in named.items() if path and not Path(path).exists()
+        f"{key}: {path} does not exist"
+        for key, path in named.items()
+        if path and not os.path.exists(path)  # no error for a name that no file can have
     ]
     if missing:
         raise InputError("\n  " + "\n  ".join(missing), file="configuration")

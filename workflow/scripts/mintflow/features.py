@@ -109,16 +109,18 @@ def read_images(path: str | Path, case_ids: Sequence[str]) -> np.ndarray:
         InputError: the file has a case twice, vectors of unequal length, or values that are not finite.
     """
     table = read_parquet(path, ["case_id", "embedding"])
+    table = table[table["case_id"].isin(set(case_ids))]
     if table["case_id"].duplicated().any():
         twice = table.loc[table["case_id"].duplicated(), "case_id"].iloc[0]
         raise InputError("has two embeddings", file=path, record=twice, field="case_id")
-    table = table[table["case_id"].isin(set(case_ids))]
     vectors = {}
     for case_id, embedding in zip(table["case_id"], table["embedding"], strict=True):
         try:
-            vector = np.asarray(embedding, dtype=np.float32)
+            with np.errstate(over="ignore"):  # told below, as not finite
+                vector = np.asarray(embedding, dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise InputError(f"no list of numbers: {error}", file=path, record=case_id) from error
+            problem = f"no list of numbers: {error}"
+            raise InputError(problem, file=path, record=case_id, field="embedding") from error
         if vector.ndim != 1 or not np.isfinite(vector).all():
             raise InputError("no list of finite numbers", file=path, record=case_id, field="embedding")
         vectors[case_id] = vector

@@ -43,7 +43,7 @@ def read_sample_sheet(path: str | Path, cases: pd.DataFrame, quarantine: Quarant
     """
     path = Path(path)
     try:
-        sheet = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3)
+        sheet = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3, index_col=False)
     except (OSError, ValueError) as error:
         problem = f"cannot be read as a table: {error}"
         raise InputError(problem, file=path.name, field="rare.cohort.sample_sheet") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from sys import intern
@@ -35,6 +36,15 @@ _OLDEST = 130.0
 
 # Fields of phenopackets version 1 that version 2 replaced.
 _VERSION_1 = ("htsFiles", "genes", "variants")
+
+# Types of what is read, for the fields whose loss would otherwise go unnoticed.
+_SHAPE = {
+    "subject": {"id": "", "sex": "", "timeAtLastEncounter": {}},
+    "interpretations": [{"diagnosis": {"disease": {}, "genomicInterpretations": [{}]}}],
+    "diseases": [{"term": {}}],
+    "files": [{"fileAttributes": {}, "individualToFileIdentifiers": {}}],
+    "metaData": {"externalReferences": [{"id": ""}]},
+}
 
 
 @dataclass
@@ -98,8 +108,10 @@ def read(
     if not members:
         raise InputError("holds no JSON file", file=path.name, field="rare.cohort.path")
     if not cases:
-        _, file, _, place, _, reason = quarantine.rows[-1]
-        raise InputError(f"holds no usable phenopacket; {reason}", file=path.name, record=file, field=place)
+        # the file by its place: its name may be a patient's, and this goes into a log
+        _, _, _, place, _, reason = quarantine.rows[-1]
+        number = f"JSON file {members} of {members}, by name"
+        raise InputError(f"holds no usable phenopacket; {reason}", file=path.name, record=number, field=place)
     return cohort.RawCohort(
         cases=cohort.table(cases, cohort.CASES, ["case_id"]),
         phenotypes=cohort.table(collected.phenotypes, cohort.PHENOTYPES, ["case_id"]),
@@ -182,7 +194,23 @@ def _parse(data: bytes, name: str, quarantine: Quarantine, places: _VcfPlaces) -
     )
     rows.variants = _variants(packet, identifier, notes)
     rows.vcfs = _vcfs(packet, subject, identifier, notes, places)
+    for place, value in _misshapen(packet, _SHAPE):
+        notes.leave_out(place, value, "of another type than phenopackets give it")
     return rows
+
+
+def _misshapen(value: object, shape: object, place: str = "") -> Iterator[tuple[str, object]]:
+    """Where something there is has another type than in ``shape``, and what stands there."""
+    if value is None:
+        return
+    if not isinstance(value, type(shape)):
+        yield place, value
+    elif isinstance(shape, list):
+        for i, item in enumerate(_list(value)):
+            yield from _misshapen(item, shape[0], f"{place}[{i}]")
+    elif isinstance(shape, dict):
+        for key, sub in shape.items():
+            yield from _misshapen(_mapping(value).get(key), sub, f"{place}.{key}" if place else key)
 
 
 def _check_version(packet: dict[str, Any]) -> None:

@@ -144,10 +144,14 @@ class ExternalScores:
 
     def _checked(self, case_ids: Sequence[str], disease_ids: Sequence[str]) -> pd.DataFrame:
         table = self.table
-        strange = sorted(set(table["case_id"]) - set(case_ids))
-        if strange:
+        strange = table.loc[~table["case_id"].isin(case_ids), "case_id"]
+        if len(strange):
+            # by its place: what stands there may be a name
             raise InputError(
-                f"{len(strange)} unknown case(s), first {strange[0]}", file=self.path.name, field="case_id"
+                f"{strange.nunique()} unknown case(s)",
+                file=self.path.name,
+                record=f"row {strange.index[0] + 1}",
+                field="case_id",
             )
         values = pd.to_numeric(table["score"], errors="coerce").to_numpy(np.float64)
         wrong = ~np.isfinite(values)
@@ -188,7 +192,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         table = read_parquet(path, COLUMNS)
     else:
         try:
-            table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+            table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col=False)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as TSV: {error}", file=path.name) from error
         missing = [name for name in COLUMNS if name not in table]

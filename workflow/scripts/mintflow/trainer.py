@@ -370,7 +370,7 @@ def training_arguments(
                 "needs held-out pairs; raise rare.split.validation_fraction",
                 field=f"rare.student.training.{key}",
             )
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoint_folder),
         num_train_epochs=training["epochs"],
         max_steps=training["max_steps"],
@@ -407,3 +407,8 @@ def training_arguments(
         report_to="none",
         disable_tqdm=True,
     )
+    # one process trains on one device: the base class would spread the rows over all that it sees
+    # (DataParallel), cut their common columns apart and multiply the batch size
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments

@@ -6,6 +6,7 @@ columns named by the header.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def read(path: str | Path, sample: str, max_variants: int) -> VcfContent:
         UnreadableVcf: the file, the sample or the annotation is missing, the file is broken, or there are
             more calls than ``max_variants``.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # False, not an error, for a name that no file can have
         raise UnreadableVcf("(file)", Path(path).name, "no such file")
     from cyvcf2 import VCF
 
