@@ -26,7 +26,7 @@ rule read_cohort:
         terms=f"{HPO}/terms.parquet",
         hpoa=f"{HPO}/hpoa.parquet",
         genes=f"{HPO}/gene_disease.parquet",
-        source=[config["rare"]["cohort"]["path"] or []],
+        source=given(config["rare"]["cohort"]["path"]),
     output:
         cases=f"{RARE}/cohort/raw/cases.parquet",
         phenotypes=f"{RARE}/cohort/raw/phenotypes.parquet",
@@ -128,7 +128,7 @@ rule annotate_genotypes:
         variants=rules.read_cohort.output.variants,
         vcfs=rules.read_cohort.output.vcfs,
         genes=f"{HPO}/gene_disease.parquet",
-        sheet=[config["rare"]["cohort"]["sample_sheet"] or []],
+        sheet=given(config["rare"]["cohort"]["sample_sheet"]),
     output:
         genotypes=f"{RARE}/cohort/genotypes.parquet",
         quarantine=f"{RARE}/cohort/quarantine_genotypes.tsv",
@@ -141,7 +141,7 @@ rule annotate_genotypes:
         runtime=minutes(30),
     params:
         settings=section("rare.genotypes"),
-        sheet=optional("--sample-sheet", config["rare"]["cohort"]["sample_sheet"]),
+        sheet=fixed(optional("--sample-sheet", config["rare"]["cohort"]["sample_sheet"])),
     shell:
         r"""
         python {input.code[0]:q} \

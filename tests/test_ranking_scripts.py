@@ -75,7 +75,7 @@ def test_other_kinds_of_teacher(root, inputs, tmp_path):
 
 
 def test_yardstick(root, inputs, tmp_path):
-    flags = ("--arm", "gene-lookup")
+    flags = ("--arm", "gene-lookup", "--seed", "1")
     table, log = checked(root, "score_yardstick.py", inputs, tmp_path, *flags)
     assert log["arm"] == "gene-lookup"
     assert table.groupby("case_id")["rank"].max().eq(5).all()

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from mintflow.features import Cohort
-from mintflow.yardsticks import YARDSTICKS, GeneLookup, Prior, summary, yardstick
+from mintflow.yardsticks import (
+    YARDSTICKS,
+    GeneLookup,
+    Prior,
+    guess_among_equals,
+    summary,
+    yardstick,
+)
 from patients import annotation, annotations
 from ranking_material import DISEASES, LEAVES, cohort, evidence, hpoa
 
@@ -70,3 +77,17 @@ def test_summary_covers_every_split():
 def test_unknown_yardstick():
     with pytest.raises(ValueError, match="no yardstick"):
         yardstick("oracle", cohort(), DISEASES, evidence(cohort()))
+
+
+def test_guesses_among_equals_keep_the_order_and_are_fair() -> None:
+    scores = np.tile(np.array([2.0, 2.0, 2.0, 1.0, 0.0]), (3000, 1))
+    broken = guess_among_equals(scores, seed=1)
+    assert (broken == guess_among_equals(scores, seed=1)).all()
+    assert len(np.unique(broken[0])) == 5
+    # whatever was different keeps its order
+    assert (broken[:, :3].min(axis=1) > broken[:, 3]).all()
+    assert (broken[:, 3] > broken[:, 4]).all()
+    # each of three equals comes first one time in three
+    first = np.bincount(broken.argmax(axis=1), minlength=5) / len(broken)
+    assert np.abs(first[:3] - 1 / 3).max() < 0.03
+    assert first[3:].sum() == 0
