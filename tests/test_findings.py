@@ -26,7 +26,7 @@ def test_verdicts_need_an_adjusted_p_value_and_follow_the_direction() -> None:
     assert found.verdict("orpo", "base", "top1") == findings.BETTER
     assert found.verdict("base", "orpo", "top1") == findings.WORSE
     assert found.verdict("orpo", "similarity", "top1") == findings.TIED
-    assert found.verdict("orpo", "base", "mrr") == findings.UNTESTED
+    assert found.verdict("orpo", "base", "top3") == findings.UNTESTED
     assert changed("base", p_adjusted=0.05).verdict("orpo", "base", "top1") == findings.TIED
     assert changed("base", p_adjusted=math.nan).verdict("orpo", "base", "top1") == findings.UNTESTED
 
@@ -80,6 +80,12 @@ def test_findings_in_words() -> None:
 
 def test_student_as_good_without_input_is_called_out() -> None:
     told = findings.findings(changed("orpo-blank", p_adjusted=0.4), "orpo", patients="p", asked=3)
+    (without,) = [one for one in told if one.text.startswith("Without")]
+    assert without.tone == "bad"
+    assert "to one of these only" in without.text
+    table = report_material.comparisons()
+    table.loc[table["arm_b"].isin(["orpo-blank", "orpo-shuffled"]), "p_adjusted"] = 0.4
+    told = findings.findings(results(table), "orpo", patients="p", asked=3)
     (without,) = [one for one in told if one.text.startswith("Without")]
     assert without.tone == "bad"
     assert "no evidence that it reads the patient" in without.text

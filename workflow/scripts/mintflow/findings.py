@@ -16,6 +16,8 @@ from . import labels
 
 ALPHA = 0.05
 BETTER, WORSE, TIED, UNTESTED = "better", "worse", "not distinguishable", "not tested"
+# What decides whether the student reads the patient: it is asked for a list, so the whole list counts.
+WHOLE_LIST = "mrr"
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def headline(results: Results, student: str) -> Finding:
         return Finding("bad", f"{start} is worse than the base model it was made from.")
     if base != BETTER:
         return Finding("bad", f"{start} is not shown to be better than the untuned base model.")
-    controls = [results.verdict(student, arm.key, "top1") for arm in _controls(results, student)]
+    controls = [results.verdict(student, arm.key, WHOLE_LIST) for arm in _controls(results, student)]
     if controls and all(verdict == BETTER for verdict in controls):
         text = f"{start} is better than the untuned base model, and it uses the patient's phenotypes"
         tone = "good"
@@ -232,12 +234,15 @@ def _without_input(results: Results, student: str) -> Finding | None:
         assert found is not None  # _controls keeps measured arms only
         parts.append(f"{how[arm.key.rpartition('-')[2]]} it is right in {percent(found.value)}")
     text = f"Without the patient's own input: {join(parts)}."
-    verdicts = [results.verdict(student, arm.key, "top1") for arm in controls]
+    verdicts = [results.verdict(student, arm.key, WHOLE_LIST) for arm in controls]
+    tested = "Paired tests of where the right disease stands in the list"
     if all(verdict == BETTER for verdict in verdicts):
-        return Finding("good", f"{text} Paired tests support the difference: it reads the patient.")
+        return Finding("good", f"{text} {tested} support the difference: it reads the patient.")
     if all(verdict == UNTESTED for verdict in verdicts):
         return Finding("plain", text)
-    return Finding("bad", f"{text} This run gives no evidence that it reads the patient.")
+    if BETTER in verdicts:
+        return Finding("bad", f"{text} {tested} support the difference to one of these only.")
+    return Finding("bad", f"{text} {tested} give no evidence that it reads the patient.")
 
 
 def _invented(results: Results, student: str) -> Finding | None:
