@@ -27,3 +27,11 @@ def test_every_library_module_is_used_by_a_rule(root: Path) -> None:
     used = {name for script in scripts.glob("*.py") for name in sources(script, library)}
     parse_time = {str(library / "config.py"), str(library / "code.py")}
     assert {str(path) for path in library.glob("*.py")} - used - parse_time == set()
+
+
+def test_architecture_names_every_module(root: Path) -> None:
+    text = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.split("```")[1].replace("\n", " ")
+    named = set(table.replace(",", " ").split())
+    modules = {path.stem for path in (root / "workflow/scripts/mintflow").glob("*.py")} - {"__init__"}
+    assert modules - named == set()
