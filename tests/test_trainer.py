@@ -343,14 +343,19 @@ def test_infinite_gradient_is_caught(inputs: Path, tmp_path: Path) -> None:
 
 
 def test_best_weights_are_kept(inputs: Path, tmp_path: Path) -> None:
-    config = settings(
-        keep_best=True, patience=2, learning_rate=1.0, schedule="constant", save_steps=4, epochs=6
+    # held-out pairs that prefer what training rejects: learning makes them worse
+    swapped = pd.DataFrame(preference_rows(22)[18:]).rename(
+        columns={"chosen": "rejected", "rejected": "chosen"}
     )
-    summary = train(inputs, tmp_path, config)
+    io.write_parquet(swapped, tmp_path / "swapped.parquet")
+    config = settings(
+        keep_best=True, patience=2, learning_rate=0.02, schedule="constant", save_steps=4, epochs=6
+    )
+    summary = train(inputs, tmp_path, config, validation=tmp_path / "swapped.parquet")
     held_out = dict((step, loss) for step, loss in summary["losses"]["held_out"])
     best = min(held_out, key=held_out.__getitem__)
     assert summary["kept_step"] == best and summary["metrics"]["eval_loss"] == held_out[best]
-    assert summary["steps"] < 30, "the learning rate was meant to ruin the model"
+    assert summary["steps"] < 30, f"the held-out loss was meant to rise: {held_out}"
     saved = load_file(tmp_path / "checkpoints" / f"checkpoint-{best}" / "adapter_model.safetensors")
     written = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in written.items())
