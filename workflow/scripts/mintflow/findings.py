@@ -16,7 +16,8 @@ from . import labels
 
 ALPHA = 0.05
 BETTER, WORSE, TIED, UNTESTED = "better", "worse", "not distinguishable", "not tested"
-# What decides whether the student reads the patient: it is asked for a list, so the whole list counts.
+# What decides the headline and whether the student reads the patient: it is asked for a list, so the
+# place of the right disease in the whole list counts.
 WHOLE_LIST = "mrr"
 
 
@@ -130,7 +131,7 @@ def headline(results: Results, student: str) -> Finding:
     start = name[:1].upper() + name[1:]
     if own is None:
         return Finding("bad", f"{start} was not measured in this run.")
-    base = results.verdict(student, "base", "top1")
+    base = results.verdict(student, "base", WHOLE_LIST)
     if base == WORSE:
         return Finding("bad", f"{start} is worse than the base model it was made from.")
     if base != BETTER:
@@ -147,7 +148,7 @@ def headline(results: Results, student: str) -> Finding:
         tone = "bad"
     else:
         text, tone = f"{start} is better than the untuned base model", "plain"
-    same_view = results.verdict(student, "teacher-phenotype", "top1")
+    same_view = results.verdict(student, "teacher-phenotype", WHOLE_LIST)
     ending = {
         WORSE: "; it stays below the teacher that sees phenotypes alone",
         BETTER: "; it is better than the teacher that sees phenotypes alone",
