@@ -71,7 +71,7 @@ def test_findings_in_words() -> None:
     told = " ".join(texts)
     assert "each of 120 simulated patients, the ORPO student named the right one first in 47.5 %" in told
     assert "among its first 3 in 70.8 %" in told
-    assert "more often than the untuned base model (0.0 %) and disease frequency alone (4.0 %)." in told
+    assert "does better than the untuned base model (0.0 %) and disease frequency alone (4.0 %)." in told
     assert "cannot be told apart from ontology similarity (52.0 %)" in told
     assert "with the phenotypes hidden it is right in 3.0 %" in told
     assert "0.8 % (95 % interval 0.0 to 2.4 %) are no known disease name" in told

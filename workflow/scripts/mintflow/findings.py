@@ -16,8 +16,8 @@ from . import labels
 
 ALPHA = 0.05
 BETTER, WORSE, TIED, UNTESTED = "better", "worse", "not distinguishable", "not tested"
-# What decides the headline and whether the student reads the patient: it is asked for a list, so the
-# place of the right disease in the whole list counts.
+# What decides between the student and other lists (the base model, itself without its input): it is asked
+# for a list, so the place of the right disease in all of it counts.
 WHOLE_LIST = "mrr"
 
 
@@ -148,7 +148,7 @@ def headline(results: Results, student: str) -> Finding:
         tone = "bad"
     else:
         text, tone = f"{start} is better than the untuned base model", "plain"
-    same_view = results.verdict(student, "teacher-phenotype", WHOLE_LIST)
+    same_view = results.verdict(student, "teacher-phenotype", "top1")
     ending = {
         WORSE: "; it stays below the teacher that sees phenotypes alone",
         BETTER: "; it is better than the teacher that sees phenotypes alone",
@@ -200,10 +200,12 @@ def _against(results: Results, student: str) -> list[Finding]:
     for arm in others:
         theirs = results.get(arm.key, "top1")
         if theirs is not None:
-            sorted_by[results.verdict(student, arm.key, "top1")].append(f"{arm} ({percent(theirs.value)})")
+            # a ranking has places beyond the end of a list, so the two meet at the first place only
+            metric = WHOLE_LIST if arm.key == "base" else "top1"
+            sorted_by[results.verdict(student, arm.key, metric)].append(f"{arm} ({percent(theirs.value)})")
     wording = (
-        (BETTER, "good", "It names the right disease first more often than"),
-        (WORSE, "bad", "It does so less often than"),
+        (BETTER, "good", "It does better than"),
+        (WORSE, "bad", "It does worse than"),
         (TIED, "plain", "On these patients it cannot be told apart from"),
         (UNTESTED, "plain", "No paired test was made against"),
     )

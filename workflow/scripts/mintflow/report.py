@@ -129,7 +129,10 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
             for title, pattern, keys in _FURTHER
             if (table := _table(results, pattern, keys))[1]
         ],
-        "opponents": list(_opponents(results)),
+        "opponents": [
+            ("against other lists: place of the right disease (MRR × 100)", [*_opponents(results, "mrr")]),
+            ("against every arm: right disease first", [*_opponents(results, "top1")]),
+        ],
         "student": labels.arm(STUDENT),
         "figures": [figure(path, captions) for path in material.figures],
         "shown": list(examples(material)),
@@ -187,12 +190,13 @@ def _table(
     return heads, findings.rows(results, [pattern.format(key) for key in measured])
 
 
-def _opponents(results: findings.Results) -> Iterator[dict[str, Any]]:
-    """The student's paired comparisons in top-1, one a row."""
+def _opponents(results: findings.Results, metric: str) -> Iterator[dict[str, Any]]:
+    """The student's paired comparisons, one a row; those of whole lists with the arms that write lists."""
     words = {findings.BETTER: "student better", findings.WORSE: "student worse"}
     for arm in results.arms:
-        found = results.compare(STUDENT, arm.key, "top1")
-        if found is not None:
+        found = results.compare(STUDENT, arm.key, metric)
+        writes_lists = arm.key == "base" or arm.group == labels.CONTROL
+        if found is not None and (writes_lists or metric != findings.WHOLE_LIST):
             yield {
                 "arm": arm,
                 "difference": findings.points(found.value),
