@@ -52,6 +52,19 @@ def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> Non
     assert "train_student" in output
 
 
+def test_slurm_profile_dry_runs_without_a_cluster(tmp_path: Path, tiny_zip: Path) -> None:
+    place(tmp_path)
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(f"rare: {{cohort: {{path: {tiny_zip.name}}}}}\n")
+    output = snakemake(
+        tmp_path, "-n", "--profile", "slurm", "--configfile", "config/paper.yaml", str(overlay)
+    ).stdout
+    training = output[output.index("rule train_student:") :]
+    assert "gpu=4" in training[: training.index("Shell command")]
+    local = set(re.findall(r"^localrule (\w+):", output, flags=re.M))
+    assert local <= {"all", "fetch_wheel"}, "these rules would run on the head node"
+
+
 @pytest.mark.parametrize("target", ["cohort", "teacher", "preferences", "train", "evaluate", "figures"])
 def test_named_targets(tmp_path: Path, target: str) -> None:
     output = snakemake(place(tmp_path), "-n", target).stdout

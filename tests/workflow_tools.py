@@ -21,7 +21,7 @@ ENVIRONMENT = {
 def place(folder: Path) -> Path:
     """A working folder with the repository's config; code stays where it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("config", "profiles"):
+    for name in ("config", "profiles", "slurm"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     return folder
