@@ -19,6 +19,14 @@ COHORT_FILES = [
 ]
 
 
+# Which keys of rare.cohort a rule reads: the others re-run nothing.
+_choosing = ("source", "min_terms", "min_cases", "min_publications", "max_diseases")
+_reading = (
+    *("source", "path", "url", "sha256", "max_file_mb", "max_total_mb"),
+    *("min_terms", "min_publications", "max_diseases", "simulation"),
+)
+
+
 rule read_cohort:
     """Raw patient tables from either source; what cannot be used goes to the quarantine."""
     input:
@@ -43,7 +51,7 @@ rule read_cohort:
         mem_mb=memory(2000),
         runtime=minutes(20),
     params:
-        settings=section("rare.cohort"),
+        settings=fixed(canonical(part("rare.cohort", _reading))),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -108,7 +116,9 @@ rule split_cohort:
         mem_mb=memory(1500),
         runtime=minutes(10),
     params:
-        settings=settings(cohort="rare.cohort", split="rare.split"),
+        settings=fixed(
+            canonical({"cohort": part("rare.cohort", _choosing), "split": config["rare"]["split"]})
+        ),
     shell:
         r"""
         python {input.code[0]:q} \

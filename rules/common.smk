@@ -59,6 +59,11 @@ def settings(**slices):
     return fixed(canonical({name: lookup_key(config, path) for name, path in slices.items()}))
 
 
+def part(path, keys):
+    """Some keys of a section of the configuration."""
+    return {key: lookup_key(config, path)[key] for key in keys}
+
+
 def section(path):
     """One section of the configuration, e.g. section("rare.split"), as canonical JSON."""
     return fixed(canonical(lookup_key(config, path)))

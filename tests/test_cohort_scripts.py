@@ -34,10 +34,7 @@ COHORT: dict[str, Any] = {
     "sha256": None,
     "max_file_mb": 1,
     "max_total_mb": 10,
-    "sample_sheet": None,
-    "image_embeddings": None,
     "min_terms": 1,
-    "min_cases": 2,
     "min_publications": 2,
     "max_diseases": None,
     "simulation": {
@@ -46,6 +43,13 @@ COHORT: dict[str, Any] = {
         "default_frequency": 0.5,
         "seed": 1,
     },
+}
+CHOICE = {
+    "source": "phenopackets",
+    "min_terms": 1,
+    "min_cases": 2,
+    "min_publications": 2,
+    "max_diseases": None,
 }
 SPLIT = {
     "test_fraction": 0.25,
@@ -134,7 +138,7 @@ def chain(inputs: Path, output: Path, **changes: Any) -> dict[str, bytes]:
     )
     call(
         split_cohort,
-        settings={"cohort": {**COHORT, **changes}, "split": SPLIT},
+        settings={"cohort": CHOICE | {key: changes[key] for key in CHOICE if key in changes}, "split": SPLIT},
         cases=output / "raw_cases",
         phenotypes=output / "phenotypes",
         output_cases=output / "cases",
@@ -251,7 +255,7 @@ def test_wrong_settings_are_named(inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rare\.split.*missing folds"):
         call(
             split_cohort,
-            settings={"cohort": COHORT, "split": {key: SPLIT[key] for key in SPLIT if key != "folds"}},
+            settings={"cohort": CHOICE, "split": {key: SPLIT[key] for key in SPLIT if key != "folds"}},
             **dict.fromkeys(("cases", "phenotypes", "output_cases", "output_summary"), tmp_path / "none"),
         )
     with pytest.raises(InputError, match=r"rare\.cohort\.source"):

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from mintflow import __version__, cli, cohort, io, selection, settings, splits
+from mintflow import __version__, cli, io, selection, settings, splits
 
 log = logging.getLogger("mintflow")
 
@@ -39,7 +39,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Choose, split, summarise."""
     chosen = settings.exact(args.settings, ("cohort", "split"), "rare")
-    choice = settings.exact(chosen["cohort"], cohort.SETTINGS, "rare.cohort")
+    choice = settings.exact(chosen["cohort"], ("source", *selection.SETTINGS), "rare.cohort")
     division = settings.exact(chosen["split"], splits.SETTINGS, "rare.split")
     cases = io.read_parquet(args.cases)
     phenotypes = io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "excluded"])
