@@ -51,7 +51,7 @@ rule read_cohort:
         mem_mb=memory(2000),
         runtime=minutes(20),
     params:
-        settings=fixed(canonical(part("rare.cohort", _reading))),
+        settings=packed(part("rare.cohort", _reading)),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -116,8 +116,8 @@ rule split_cohort:
         mem_mb=memory(1500),
         runtime=minutes(10),
     params:
-        settings=fixed(
-            canonical({"cohort": part("rare.cohort", _choosing), "split": config["rare"]["split"]})
+        settings=packed(
+            {"cohort": part("rare.cohort", _choosing), "split": config["rare"]["split"]}
         ),
     shell:
         r"""

@@ -1,5 +1,5 @@
 """
-What every stage shares: the checked configuration, names of arms, and three helpers.
+What every stage shares: the checked configuration, names of arms, and small helpers, above all
 
 section(path)   a slice of the configuration as canonical JSON, for params
 code(script)    a script and the library modules it needs, for input
@@ -54,9 +54,14 @@ def fixed(text):
     return lambda wildcards: text
 
 
+def packed(content):
+    """Settings of a program as canonical JSON."""
+    return fixed(canonical(content))
+
+
 def settings(**slices):
     """Slices of the configuration, e.g. settings(split="rare.split"), as canonical JSON."""
-    return fixed(canonical({name: lookup_key(config, path) for name, path in slices.items()}))
+    return packed({name: lookup_key(config, path) for name, path in slices.items()})
 
 
 def part(path, keys):
@@ -66,7 +71,7 @@ def part(path, keys):
 
 def section(path):
     """One section of the configuration, e.g. section("rare.split"), as canonical JSON."""
-    return fixed(canonical(lookup_key(config, path)))
+    return packed(lookup_key(config, path))
 
 
 def code(script):

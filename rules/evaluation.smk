@@ -47,7 +47,7 @@ rule generate_answers:
         runtime=minutes(120),
         gpu=STUDENT["gpus"],
     params:
-        settings=fixed(canonical(_inference | _generation)),
+        settings=packed(_inference | _generation),
         control=control_of,
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
     shell:
@@ -87,7 +87,7 @@ rule rank_candidates:
         runtime=minutes(240),
         gpu=STUDENT["gpus"],
     params:
-        settings=fixed(canonical(_inference | _ranking)),
+        settings=packed(_inference | _ranking),
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
     shell:
         r"""

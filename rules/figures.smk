@@ -147,7 +147,7 @@ rule render_report:
         mem_mb=memory(1500),
         runtime=minutes(10),
     params:
-        settings=fixed(canonical(config)),
+        settings=packed(config),
     shell:
         r"""
         python {input.code[0]:q} \

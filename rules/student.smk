@@ -78,7 +78,7 @@ rule train_student:
         runtime=minutes(240),
         gpu=STUDENT["gpus"],
     params:
-        settings=fixed(canonical(_training)),
+        settings=packed(_training),
         launcher=STUDENT["launcher"],
         checkpoints=f"{RARE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),

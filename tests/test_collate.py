@@ -64,6 +64,16 @@ def test_rejected_does_not_reach_chosen() -> None:
 
 
 @pytest.mark.parametrize("scope", ["completion", "prompt+chosen"])
+def test_rounded_widths_change_the_shape_and_nothing_else(scope: str) -> None:
+    model, pairs = tiny_model(), some_pairs(5)
+    batch = SharedPromptCollator(0, scope, multiple=8)(pairs)
+    assert batch["input_ids"].shape[1] == 8 + 8 + 8  # prompts up to 8 tokens, lists up to 6 and their end
+    exact, rounded = scores_of(model, pairs, scope), scores_of(model, pairs, scope, multiple=8)
+    for name in ("chosen", "rejected", "nll_sum", "nll_tokens"):
+        assert torch.allclose(getattr(exact, name), getattr(rounded, name), atol=1e-4), name
+
+
+@pytest.mark.parametrize("scope", ["completion", "prompt+chosen"])
 def test_padding_changes_nothing(scope: str) -> None:
     model, pairs = tiny_model(), some_pairs(5)
     together = scores_of(model, pairs, scope)

@@ -9,7 +9,8 @@ from transformers import GenerationConfig
 import tiny_student as tiny
 from mintflow import generation as gen
 from mintflow.errors import InputError
-from mintflow.inference import open_student, pick_device
+from mintflow.inference import open_student
+from mintflow.models import pick_device
 
 
 @pytest.fixture(scope="module")

@@ -138,4 +138,3 @@ def test_every_metric_has_bounds_and_keeps_them() -> None:
     for name, value in values.items():
         low, high = mt.BOUNDS[name] or (0, math.inf)
         assert low <= value <= high
-    assert set(mt.BOUNDS) >= mt.LOWER_IS_BETTER

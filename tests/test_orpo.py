@@ -53,8 +53,10 @@ def some_pairs(number: int = 3, seed: int = 1) -> list[Pair]:
     return [Pair(f"case-{i}", ids(p), [*ids(c), 2], [*ids(r), 2]) for i, (p, c, r) in enumerate(lengths)]
 
 
-def scores_of(model: LlamaForCausalLM, pairs: list[Pair], scope: str = "completion") -> PairScores:
-    batch = SharedPromptCollator(0, scope)(pairs)
+def scores_of(
+    model: LlamaForCausalLM, pairs: list[Pair], scope: str = "completion", multiple: int = 1
+) -> PairScores:
+    batch = SharedPromptCollator(0, scope, multiple=multiple)(pairs)
     logits = model(
         input_ids=batch["input_ids"],
         attention_mask=model_mask(batch["attention_mask"], model.config._attn_implementation),

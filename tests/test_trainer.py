@@ -53,6 +53,7 @@ SETTINGS: dict[str, Any] = {
         "gradient_accumulation": 1,
         "gradient_checkpointing": False,
         "max_length": 512,
+        "pad_to_multiple": 16,
         "max_dropped_fraction": 0.05,
         "eval_steps": 2,
         "save_steps": 2,

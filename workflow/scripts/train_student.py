@@ -119,7 +119,9 @@ def main(args: argparse.Namespace) -> None:
     student = trainer.OrpoTrainer(
         model,
         train_args,
-        collator=SharedPromptCollator(tokenizer.pad_token_id, orpo["nll_scope"], multiple=16),
+        collator=SharedPromptCollator(
+            tokenizer.pad_token_id, orpo["nll_scope"], multiple=training["pad_to_multiple"]
+        ),
         train_pairs=pairs["train"],
         held_out=pairs["validation"],
         beta=orpo["beta"],

@@ -201,7 +201,7 @@ def _against(results: Results, student: str) -> list[Finding]:
         theirs = results.get(arm.key, "top1")
         if theirs is not None:
             # a ranking has places beyond the end of a list, so the two meet at the first place only
-            metric = WHOLE_LIST if arm.key == "base" else "top1"
+            metric = WHOLE_LIST if arm.writes_lists else "top1"
             sorted_by[results.verdict(student, arm.key, metric)].append(f"{arm} ({percent(theirs.value)})")
     wording = (
         (BETTER, "good", "It does better than"),

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from .errors import InputError
-from .models import end_token_ids, load_model, load_tokenizer
+from .models import end_token_ids, load_model, load_tokenizer, pick_device
 from .tokenization import ChatEncoder
 
 
@@ -32,17 +31,6 @@ class Student:
         return self.encoder.tokenizer.decode(
             list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-
-
-def pick_device(name: str) -> str:
-    """``cpu`` or ``cuda`` for the configuration's ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: cuda was asked for and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("there is no CUDA device here", field="rare.student.device")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def open_student(

@@ -35,6 +35,11 @@ class Arm:
         """Its name in a sentence."""
         return self.words or self.label
 
+    @property
+    def writes_lists(self) -> bool:
+        """Whether it answers with a list, rather than ranking every candidate."""
+        return self.group in (STUDENT, CONTROL)
+
 
 _ARMS = (
     Arm(

@@ -28,7 +28,6 @@ from .lists import format_list
 if TYPE_CHECKING:
     from .tokenization import ChatEncoder
 
-SCORES = ("sum", "mean", "pmi")
 _ROWS = 128  # rows of logits normalised at a time, to bound memory
 
 

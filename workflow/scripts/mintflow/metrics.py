@@ -32,7 +32,6 @@ BOUNDS: dict[str, Bounds] = {
     name: None if name == "list_length" else UNIT
     for name in (*HIT_METRICS, *AGREEMENT_METRICS, *LIST_METRICS, *RANKING_METRICS)
 }
-LOWER_IS_BETTER = frozenset({"ungrounded", "out_of_set", "duplicates", "parse_failure", "unfinished"})
 
 
 @dataclass(frozen=True)

@@ -286,6 +286,19 @@ def load_model(
     return model.eval()
 
 
+def pick_device(name: str) -> str:
+    """``cpu`` or ``cuda`` for the configuration's ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: cuda was asked for and there is none.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("there is no CUDA device here", field="rare.student.device")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
 def require_nf4() -> None:
     """Raise an InputError that names the config key unless 4-bit weights can be used here."""
     from importlib.util import find_spec

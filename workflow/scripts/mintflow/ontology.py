@@ -10,16 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .errors import InputError
 from .io import read_parquet
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 ROOT = "HP:0000001"
 PHENOTYPE_ROOT = "HP:0000118"
@@ -229,11 +226,3 @@ class Ontology:
         indptr = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=indptr[1:])
         return indptr, np.array([column for row in rows for column in row], dtype=np.int32)
-
-    def closure_matrix(self) -> csr_matrix:
-        """``closure`` as a sparse float32 matrix, terms x terms: [t, a] = 1 where a is t or above it."""
-        from scipy.sparse import csr_matrix
-
-        indptr, indices = self.closure
-        shape = (len(self), len(self))
-        return csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape)

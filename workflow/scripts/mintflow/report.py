@@ -130,8 +130,11 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
             if (table := _table(results, pattern, keys))[1]
         ],
         "opponents": [
-            ("against other lists: place of the right disease (MRR × 100)", [*_opponents(results, "mrr")]),
-            ("against every arm: right disease first", [*_opponents(results, "top1")]),
+            (title, list(_opponents(results, metric)))
+            for title, metric in (
+                ("against other lists: place of the right disease (MRR × 100)", findings.WHOLE_LIST),
+                ("against every arm: right disease first", "top1"),
+            )
         ],
         "student": labels.arm(STUDENT),
         "figures": [figure(path, captions) for path in material.figures],
@@ -195,8 +198,7 @@ def _opponents(results: findings.Results, metric: str) -> Iterator[dict[str, Any
     words = {findings.BETTER: "student better", findings.WORSE: "student worse"}
     for arm in results.arms:
         found = results.compare(STUDENT, arm.key, metric)
-        writes_lists = arm.key == "base" or arm.group == labels.CONTROL
-        if found is not None and (writes_lists or metric != findings.WHOLE_LIST):
+        if found is not None and (arm.writes_lists or metric != findings.WHOLE_LIST):
             yield {
                 "arm": arm,
                 "difference": findings.points(found.value),

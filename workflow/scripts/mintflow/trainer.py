@@ -30,6 +30,7 @@ from transformers import (
 from . import checkpoints
 from .collate import LOSS_INPUTS, LengthBucketSampler, SharedPromptCollator, model_mask
 from .errors import InputError
+from .models import pick_device
 from .orpo import IGNORE, PairScores, metric_table, orpo_loss, score_pairs, summarize_metrics
 from .tokenization import Pair
 
@@ -323,11 +324,7 @@ def choose_device(settings: Mapping[str, Any]) -> str:
     Raises:
         InputError: the device, precision or attention asked for cannot be had here.
     """
-    device = settings["device"]
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("there is no CUDA device here", field="rare.student.device")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = pick_device(settings["device"])
     if settings["quantization"] == "nf4" and device == "cpu":
         raise InputError("nf4 needs a CUDA device; use none", field="rare.student.quantization")
     if settings["attention"] == "flex_attention" and device == "cpu":
