@@ -43,10 +43,13 @@ def test_config_yaml_is_the_schema_written_out(root: Path, schema: dict) -> None
     assert complete(yaml.safe_load(written), schema) == complete({"run": "default"}, schema)
 
 
-@pytest.mark.parametrize("name", ["config", "phenopackets", "paper", "smoke"])
+@pytest.mark.parametrize("name", ["config", "phenopackets", "paper", "smoke", "tissue_real"])
 def test_shipped_configs_validate(root: Path, schema: dict, name: str) -> None:
     config = complete(yaml.safe_load((root / f"config/{name}.yaml").read_text()), schema)
     assert lookup(config, "rare.preferences.k") >= 1
+
+
+SET = {"name": "a", "kind": "folders", "path": "tiles"}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,23 @@ def test_shipped_configs_validate(root: Path, schema: dict, name: str) -> None:
         ({"rare": {"cohort": {"max_file_mb": float("inf")}}}, ["rare.cohort.max_file_mb: inf is not"]),
         ({"rare": {"teacher": {"learning_rate": float("nan")}}}, ["rare.teacher.learning_rate: nan is not"]),
         ({"seed": 10**30}, ["seed", "not within 2147483647"]),
+        ({"tracks": ["rare", "tisue"]}, ["tracks", '"rare", "tissue"']),
+        ({"tissue": {"slides": {"source": "sheet"}}}, ["tissue.slides.sheet: source sheet needs a file"]),
+        ({"tissue": {"slides": {"source": "none"}}}, ["tissue.tile_sets: without slides"]),
+        ({"tissue": {"tiling": {"overlap": 96}}}, ["tissue.tiling.overlap: must be below tile_size (96)"]),
+        ({"tissue": {"tiling": {"mpp_min": 9}}}, ["tissue.tiling.mpp_min: must be below mpp_max"]),
+        ({"tissue": {"tile_sets": [{"name": "a", "kind": "folders"}]}}, ["a needs either path or hub"]),
+        ({"tissue": {"tile_sets": [SET, SET]}}, ["tissue.tile_sets: a is named twice"]),
+        ({"tissue": {"tile_sets": [{**SET, "labls": {}}]}}, ["labls: unknown key", "Did you mean labels?"]),
+        ({"tissue": {"tile_sets": [{"name": "a", "kind": "parquet", "hub": "x/y"}]}}, ["needs a revision"]),
+        ({"tissue": {"preferences": {"k": 6}}}, ["slides.synthetic.tissues = 8", "would overlap"]),
+        ({"tissue": {"cohort": {"labels": ["a", "b"]}}}, ["tissue.cohort.labels = 2"]),
+        ({"tissue": {"teacher": {"kind": "pretrained"}}}, ["tissue.teacher.id"]),
+        ({"tissue": {"student": {"vision": {"patch_size": 7}}}}, ["image_size: must be a multiple"]),
+        (
+            {"tissue": {"student": {"base": {"kind": "random"}}}},
+            ["tissue.student.base.name: rare.student.base has this name and is another model"],
+        ),
     ],
 )
 def test_wrong_keys_are_named(schema: dict, change: dict, expected: list[str]) -> None:
@@ -94,3 +114,51 @@ def test_files_that_cannot_be_there_are_named(schema: dict, name: str) -> None:
     cohort = {"source": "phenopackets", "path": name}
     with pytest.raises(InputError, match=r"rare\.cohort\.path.*does not exist"):
         require_files(complete({"run": "x", "rare": {"cohort": cohort}}, schema))
+
+
+def test_a_track_that_is_not_run_needs_nothing(schema: dict) -> None:
+    wrong = {"run": "x", "rare": {"cohort": {"source": "phenopackets"}}}
+    assert complete({**wrong, "tracks": ["tissue"]}, schema)["tracks"] == ["tissue"]
+    with pytest.raises(InputError, match=r"rare\.cohort\.path"):
+        complete({**wrong, "tracks": ["rare"]}, schema)
+
+
+def test_keys_of_a_list_entry_get_their_defaults(schema: dict) -> None:
+    filled = complete({"run": "x", "tissue": {"tile_sets": [SET]}}, schema)
+    assert filled["tissue"]["tile_sets"][0] == {
+        **SET,
+        **dict.fromkeys(("hub", "revision", "labels", "patients")),
+        "split": "auto",
+        "image_column": "image",
+        "label_column": "label",
+    }
+
+
+def test_missing_tile_sets_and_sheets_are_named(schema: dict) -> None:
+    tissue = {"slides": {"source": "sheet", "sheet": "no.tsv"}, "tile_sets": [{**SET, "path": "nowhere"}]}
+    with pytest.raises(InputError) as caught:
+        require_files(complete({"run": "x", "tissue": tissue}, schema))
+    for part in ("tissue.slides.sheet: no.tsv", "tissue.tile_sets.a.path: nowhere"):
+        assert part in str(caught.value)
+
+
+def test_shared_sections_can_have_defaults_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "schema.yaml").write_text(
+        """
+$defs:
+  training:
+    type: object
+    description: shared
+    default: {}
+    properties: {epochs: {type: integer, default: 2}, rate: {type: number, default: 0.1}}
+properties:
+  first: {$ref: "#/$defs/training"}
+  second: {$ref: "#/$defs/training", description: own, default: {epochs: 5}}
+"""
+    )
+    schema = read_schema(tmp_path / "schema.yaml")
+    assert "$defs" not in schema
+    assert schema["properties"]["second"]["description"] == "own"
+    filled = complete({"tracks": [], "second": {"rate": 0.2}}, schema)
+    assert filled["first"] == {"epochs": 2, "rate": 0.1}
+    assert filled["second"] == {"epochs": 5, "rate": 0.2}

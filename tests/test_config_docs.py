@@ -12,14 +12,19 @@ import pytest
 
 from mintflow.config import read_schema
 
-ROW = re.compile(r"^\| `([a-z_0-9.]+)` \| `(.*?)` \| (.*?) \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `([a-z_0-9.\[\]]+)` \| `(.*?)` \| (.*?) \| (.+) \|$", re.MULTILINE)
 
 
 def leaves(schema: Mapping[str, Any], path: str = "") -> dict[str, Mapping[str, Any]]:
-    """Dotted key to schema, for every key that is no section of its own."""
+    """Dotted key to schema, for every key that is no section of its own; ``[]`` marks a list of sections."""
     found: dict[str, Mapping[str, Any]] = {}
     for key, sub in schema["properties"].items():
-        found |= leaves(sub, f"{path}{key}.") if "properties" in sub else {f"{path}{key}": sub}
+        if "properties" in sub:
+            found |= leaves(sub, f"{path}{key}.")
+            continue
+        found[f"{path}{key}"] = sub
+        if "properties" in sub.get("items", {}):
+            found |= leaves(sub["items"], f"{path}{key}[].")
     return found
 
 
@@ -43,8 +48,10 @@ def allowed(schema: Mapping[str, Any]) -> str:
         if key in schema
     ]
     if "array" in types:
-        few = "one or more of" if schema.get("minItems") else "any of"
-        limits.append(f"{few} {allowed(schema['items'])}" if "enum" in schema["items"] else "of texts")
+        least = schema.get("minItems", 0)
+        few = {0: "any of", 1: "one or more of"}.get(least, f"{least} or more of")
+        kind = "mappings" if "properties" in schema["items"] else "texts"
+        limits.append(f"{few} {allowed(schema['items'])}" if "enum" in schema["items"] else f"of {kind}")
     if "pattern" in schema:
         limits.append(f"`{schema['pattern'].strip('^$')}`")
     names = {"array": "list", "object": "mapping", "string": "text"}
@@ -79,9 +86,9 @@ def test_defaults_and_allowed_values_are_those_of_the_schema(
     documented: dict[str, tuple[str, str]], keys: dict[str, Mapping[str, Any]]
 ) -> None:
     wrong = [
-        f"{key}: expected | `{json.dumps(keys[key]['default'])}` | {allowed(keys[key])} |"
+        f"{key}: expected | `{json.dumps(keys[key].get('default'))}` | {allowed(keys[key])} |"
         for key, (default, limits) in documented.items()
-        if key in keys and (json.loads(default), limits) != (keys[key]["default"], allowed(keys[key]))
+        if key in keys and (json.loads(default), limits) != (keys[key].get("default"), allowed(keys[key]))
     ]
     assert wrong == []
 

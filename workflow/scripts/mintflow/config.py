@@ -22,9 +22,36 @@ from .errors import InputError
 _LARGEST = 2**31 - 1
 
 
+TRACKS = ("rare", "tissue")
+
+
 def read_schema(path: str | Path) -> dict[str, Any]:
-    """Read the schema (YAML, JSON Schema draft 2020-12)."""
-    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    """Read the schema (YAML, JSON Schema draft 2020-12), with every ``$ref`` replaced by what it names.
+
+    A default that a section gives as a mapping is handed down to the keys that it names, so that a
+    shared section can have other defaults in another place.
+    """
+    schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    shared = schema.pop("$defs", {})
+    return _expanded(schema, shared)
+
+
+def _expanded(node: Any, shared: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_expanded(item, shared) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        named = shared[node["$ref"].removeprefix("#/$defs/")]
+        node = {**named, **{key: value for key, value in node.items() if key != "$ref"}}
+    node = {key: value if key == "default" else _expanded(value, shared) for key, value in node.items()}
+    if "properties" in node:
+        for key, value in node.get("default", {}).items():
+            node["properties"][key] |= {"default": value}
+            node["properties"][key] = _expanded(node["properties"][key], shared)
+        if "default" in node:
+            node["default"] = {}
+    return node
 
 
 def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,6 +77,8 @@ def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
                 value[key] = copy.deepcopy(sub["default"])
             if key in value:
                 value[key] = _with_defaults(value[key], sub)
+    elif isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+        value = [_with_defaults(item, schema["items"]) for item in value]
     return value
 
 
@@ -94,8 +123,19 @@ def _join(path: str, key: object) -> str:
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """Keys that are each allowed but not together."""
-    rare = config["rare"]
-    cohort, teacher, student = rare["cohort"], rare["teacher"], rare["student"]
+    for track, check in (("rare", _rare_contradictions), ("tissue", _tissue_contradictions)):
+        if track in config["tracks"]:
+            yield from check(config[track])
+            yield from _student_contradictions(track, config[track]["student"])
+    bases = {track: config[track]["student"]["base"] for track in config["tracks"]}
+    for track, base in bases.items():
+        for other, their in bases.items():
+            if track < other and base["name"] == their["name"] and base != their:
+                yield f"{other}.student.base.name: {track}.student.base has this name and is another model"
+
+
+def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
+    cohort, teacher = rare["cohort"], rare["teacher"]
     if cohort["source"] == "phenopackets":
         if not cohort["path"] and not cohort["url"]:
             yield "rare.cohort.path: source phenopackets needs a path, or a url with sha256"
@@ -109,40 +149,86 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         yield "rare.cohort.image_embeddings: a teacher with the image modality needs this file"
     if "phenotype" not in teacher["modalities"]:
         yield "rare.teacher.modalities: phenotype is always needed"
-    base = student["base"]
-    if base["kind"] in ("hub", "local") and not base["id"]:
-        yield f"rare.student.base.id: kind {base['kind']} needs it"
-    if base["kind"] == "hub" and not base["revision"]:
-        yield "rare.student.base.revision: kind hub needs a commit or tag, so that the run can be repeated"
-    training = student["training"]
-    if training["save_steps"] % training["eval_steps"]:
-        yield "rare.student.training.save_steps: must be a multiple of eval_steps"
-    most = cohort["max_diseases"]
-    lists = rare["preferences"]
-    if most is not None and lists["k"] + lists["q"] > most:
+    if cohort["max_diseases"] is not None:
+        yield from _overlapping("rare", rare, "cohort.max_diseases", cohort["max_diseases"])
+
+
+def _tissue_contradictions(tissue: Mapping[str, Any]) -> Iterator[str]:
+    slides, tiling, teacher = tissue["slides"], tissue["tiling"], tissue["teacher"]
+    if slides["source"] == "sheet" and not slides["sheet"]:
+        yield "tissue.slides.sheet: source sheet needs a file"
+    if slides["source"] == "none" and not tissue["tile_sets"]:
+        yield "tissue.tile_sets: without slides at least one tile set is needed"
+    if slides["source"] != "none" and tiling["format"] == "coordinates":
+        yield "tissue.tiling.format: the student needs the tiles; coordinates only with the target tiles"
+    if tiling["overlap"] >= tiling["tile_size"]:
+        yield f"tissue.tiling.overlap: must be below tile_size ({tiling['tile_size']})"
+    if tiling["mpp_min"] >= tiling["mpp_max"]:
+        yield "tissue.tiling.mpp_min: must be below mpp_max"
+    names = [entry["name"] for entry in tissue["tile_sets"]]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"tissue.tile_sets: {name} is named twice"
+    for entry in tissue["tile_sets"]:
+        if bool(entry["path"]) == bool(entry["hub"]):
+            yield f"tissue.tile_sets: {entry['name']} needs either path or hub"
+        if entry["hub"] and not entry["revision"]:
+            yield f"tissue.tile_sets: {entry['name']} from the hub needs a revision"
+    if teacher["kind"] == "scores" and not teacher["scores"]:
+        yield "tissue.teacher.scores: kind scores needs a file"
+    if teacher["kind"] == "pretrained" and not teacher["id"]:
+        yield "tissue.teacher.id: kind pretrained needs it"
+    if tissue["cohort"]["labels"] is not None:
+        yield from _overlapping("tissue", tissue, "cohort.labels", len(tissue["cohort"]["labels"]))
+    elif slides["source"] == "synthetic" and not tissue["tile_sets"]:
+        yield from _overlapping(
+            "tissue", tissue, "slides.synthetic.tissues", len(slides["synthetic"]["tissues"])
+        )
+    vision = tissue["student"]["vision"]
+    if vision["image_size"] % vision["patch_size"]:
+        yield "tissue.student.vision.image_size: must be a multiple of patch_size"
+    if vision["dim"] % vision["heads"]:
+        yield "tissue.student.vision.dim: must be a multiple of heads"
+
+
+def _overlapping(track: str, section: Mapping[str, Any], key: str, most: int) -> Iterator[str]:
+    lists = section["preferences"]
+    if lists["k"] + lists["q"] > most:
         yield (
-            f"rare.preferences.k + rare.preferences.q = {lists['k'] + lists['q']} is more than "
-            f"rare.cohort.max_diseases = {most}; the chosen and rejected lists would overlap"
+            f"{track}.preferences.k + {track}.preferences.q = {lists['k'] + lists['q']} is more than "
+            f"{track}.{key} = {most}; the chosen and rejected lists would overlap"
         )
 
 
-PATHS = (
-    "rare.cohort.path",
-    "rare.cohort.sample_sheet",
-    "rare.cohort.image_embeddings",
-    "rare.teacher.scores",
-)
+def _student_contradictions(track: str, student: Mapping[str, Any]) -> Iterator[str]:
+    base, training = student["base"], student["training"]
+    if base["kind"] in ("hub", "local") and not base["id"]:
+        yield f"{track}.student.base.id: kind {base['kind']} needs it"
+    if base["kind"] == "hub" and not base["revision"]:
+        yield f"{track}.student.base.revision: kind hub needs a commit or tag, or no run can be repeated"
+    if training["save_steps"] % training["eval_steps"]:
+        yield f"{track}.student.training.save_steps: must be a multiple of eval_steps"
+
+
+PATHS = {
+    "rare": ("cohort.path", "cohort.sample_sheet", "cohort.image_embeddings", "teacher.scores"),
+    "tissue": ("slides.sheet", "teacher.scores"),
+}
 
 
 def require_files(config: Mapping[str, Any]) -> None:
-    """Check that every file the configuration names is there, before anything runs.
+    """Check that every file that the tracks to be run name is there, before anything runs.
 
     Raises:
         InputError: all that are missing, each with its key.
     """
-    named = {key: lookup(config, key) for key in PATHS}
-    if lookup(config, "rare.student.base.kind") == "local":
-        named["rare.student.base.id"] = lookup(config, "rare.student.base.id")
+    named: dict[str, Any] = {}
+    for track in config["tracks"]:
+        named |= {f"{track}.{key}": lookup(config[track], key) for key in PATHS[track]}
+        if lookup(config[track], "student.base.kind") == "local":
+            named[f"{track}.student.base.id"] = lookup(config[track], "student.base.id")
+    if "tissue" in config["tracks"]:
+        sets = config["tissue"]["tile_sets"]
+        named |= {f"tissue.tile_sets.{entry['name']}.path": entry["path"] for entry in sets}
     missing = [
         f"{key}: {path} does not exist"
         for key, path in named.items()
