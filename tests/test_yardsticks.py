@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from mintflow.features import Cohort
+from mintflow.scores import guess_among_equals
 from mintflow.yardsticks import (
     YARDSTICKS,
     GeneLookup,
     Prior,
-    guess_among_equals,
     summary,
     yardstick,
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 from mintflow import cli, io
 from mintflow.evidence import add_inputs, read_inputs
 from mintflow.features import Cohort
-from mintflow.scores import rank_table
-from mintflow.yardsticks import GUESSING, YARDSTICKS, guess_among_equals, summary, yardstick
+from mintflow.scores import guess_among_equals, rank_table
+from mintflow.yardsticks import GUESSING, YARDSTICKS, summary, yardstick
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -70,8 +70,38 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     return result
 
 
-def rank_table(scores: np.ndarray, case_ids: Sequence[str], disease_ids: Sequence[str]) -> pd.DataFrame:
+def guess_among_equals(scores: np.ndarray, seed: int) -> np.ndarray:
+    """Order equal scores of a patient at random, so that a ranker of few values is not made a strawman.
+
+    Ties share the worst rank (see ``ranks``). Five candidate genes that each fit one disease would
+    all rank fifth: a lookup would never be first, though a guess among the five is right one time in five.
+
+    Args:
+        scores: cases x diseases, or whatever is ranked.
+        seed: seed of the guesses.
+
+    Returns:
+        Scores without ties whose order is otherwise the same.
+    """
+    draws = np.random.default_rng(seed).random(scores.shape)
+    broken = np.empty_like(scores, dtype=np.float64)
+    for row, values in enumerate(scores):
+        steps = np.diff(np.unique(values))
+        # half the smallest step keeps different scores in their order
+        broken[row] = values + draws[row] * (steps.min() / 2 if len(steps) else 1.0)
+    return broken
+
+
+def rank_table(
+    scores: np.ndarray, case_ids: Sequence[str], disease_ids: Sequence[str], label: str = "disease_id"
+) -> pd.DataFrame:
     """The tidy table of a ranking.
+
+    Args:
+        scores: cases x diseases, or whatever labels a track ranks.
+        case_ids: of the rows.
+        disease_ids: of the columns.
+        label: what the column of label ids is called.
 
     Returns:
         case_id, disease_id, score (float64), rank (int, ties share the worst); sorted by case_id,
@@ -90,12 +120,12 @@ def rank_table(scores: np.ndarray, case_ids: Sequence[str], disease_ids: Sequenc
     table = pd.DataFrame(
         {
             "case_id": np.repeat(np.asarray(case_ids, dtype=object), len(disease_ids)),
-            "disease_id": np.tile(np.asarray(disease_ids, dtype=object), len(case_ids)),
+            label: np.tile(np.asarray(disease_ids, dtype=object), len(case_ids)),
             "score": scores.ravel(),
             "rank": ranks(scores).ravel().astype(np.int64),
         }
     )
-    return table.sort_values(["case_id", "rank", "disease_id"], ignore_index=True)
+    return table.sort_values(["case_id", "rank", label], ignore_index=True)
 
 
 def accuracy(scores: np.ndarray, truth: np.ndarray, k: int = 1) -> float | None:

@@ -96,28 +96,6 @@ def yardstick(arm: str, cohort: Cohort, disease_ids: Sequence[str], evidence: Ev
     return out_of_fold(cohort, disease_ids, build)
 
 
-def guess_among_equals(scores: np.ndarray, seed: int) -> np.ndarray:
-    """Order equal scores of a patient at random, so that a ranker of few values is not made a strawman.
-
-    Ties share the worst rank (see ``scores.ranks``). Five candidate genes that each fit one disease would
-    all rank fifth: a lookup would never be first, though a guess among the five is right one time in five.
-
-    Args:
-        scores: cases x diseases.
-        seed: seed of the guesses.
-
-    Returns:
-        Scores without ties whose order is otherwise the same.
-    """
-    draws = np.random.default_rng(seed).random(scores.shape)
-    broken = np.empty_like(scores, dtype=np.float64)
-    for row, values in enumerate(scores):
-        steps = np.diff(np.unique(values))
-        # half the smallest step keeps different scores in their order
-        broken[row] = values + draws[row] * (steps.min() / 2 if len(steps) else 1.0)
-    return broken
-
-
 def summary(scores: np.ndarray, cohort: Cohort, disease_ids: Sequence[str]) -> dict[str, Any]:
     """Patients and top-1 accuracy per split."""
     codes = disease_codes(cohort, disease_ids)
