@@ -85,7 +85,7 @@ def test_padding_changes_nothing(scope: str) -> None:
 
 def test_extra_inputs_reach_the_model() -> None:
     collator = SharedPromptCollator(
-        0, extra_inputs=lambda pairs: {"pixel_values": torch.zeros(len(pairs), 3, 2, 2)}
+        0, extra_inputs=lambda pairs, branch: {"pixel_values": torch.zeros(len(pairs), 3, 2, 2)}
     )
     assert collator(some_pairs(2))["pixel_values"].shape == (2, 3, 2, 2)
 

@@ -37,7 +37,7 @@ def greedy_alone(student: torch.nn.Module, prompt: list[int], limit: int, ends: 
 
 
 def test_batches_group_by_length_and_drop_repeats() -> None:
-    prompts = [tuple(prompt) for prompt in PROMPTS]
+    prompts = [(tuple(prompt), "") for prompt in PROMPTS]
     assert gen.batches(prompts, 3) == [[prompts[4], prompts[0], prompts[2]], [prompts[1]]]
     assert gen.batches([], 3) == []
 
@@ -74,7 +74,9 @@ def test_the_models_own_sampling_settings_are_left_out(base: Path) -> None:
 def test_same_prompts_are_answered_once(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     real = gen._answer_batch
-    monkeypatch.setattr(gen, "_answer_batch", lambda m, batch: seen.append(len(batch)) or real(m, batch))
+    monkeypatch.setattr(
+        gen, "_answer_batch", lambda m, batch, g: seen.append(len(batch)) or real(m, batch, g)
+    )
     answers = gen.generate(tiny.model(base), [[5, 6]] * 7, **options())
     assert seen == [1] and len(answers) == 7 and len(set(answers)) == 1
 

@@ -1,7 +1,7 @@
-"""Let a student answer the prompts of the test patients, greedily.
+"""Let a student answer the prompts of the test patients or tiles, greedily.
 
-Settings: {student: device, attention, chat_template_kwargs, base.dtype of rare.student;
-evaluation: max_new_tokens, generation_batch_size of rare.evaluation; k of rare.preferences}.
+Settings: {student: device, attention, chat_template_kwargs, base.dtype of {track}.student;
+evaluation: max_new_tokens, generation_batch_size of {track}.evaluation; k of {track}.preferences}.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from mintflow.errors import InputError
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.parser(__doc__)
+    parser = cli.with_track(cli.parser(__doc__))
     parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
     parser.add_argument("--adapter", help="PEFT folder; none for the base model itself")
     parser.add_argument("--prompts", required=True, help="prompts.parquet")
+    parser.add_argument("--images", help="cases.parquet with references to images, for a student that sees")
     parser.add_argument(
         "--control", default="none", choices=["none", "blank", "shuffled"], help="which prompts to answer"
     )
@@ -38,18 +39,29 @@ def main(args: argparse.Namespace) -> None:
 
     settings = checked(args.settings, "student", "evaluation", "k")
     evaluation = checked(settings["evaluation"], "max_new_tokens", "generation_batch_size")
-    table = io.read_parquet(args.prompts, ["case_id", "split", "control", "prompt"])
-    table = table[table["split"].isin(SUFFIXES) & (table["control"] == args.control)].sort_values("case_id")
+    columns = ["case_id", "split", "control", "prompt"]
+    table = io.read_parquet(args.prompts, [*columns, "image"] if args.images else columns)
+    table = table[
+        table["split"].isin([*SUFFIXES, "unlabelled"]) & (table["control"] == args.control)
+    ].sort_values("case_id")
     if table.empty:
         raise InputError(f"no test prompts with control {args.control}", file=args.prompts)
-    student = open_student(args.base, args.adapter, settings["student"], exact=False)
+    gallery = None
+    if args.images:
+        from mintflow.vision_encoding import open_gallery
+
+        gallery = open_gallery(args.base, args.images, [args.prompts])
+    student = open_student(args.base, args.adapter, settings["student"], exact=False, gallery=gallery)
+    shown = [student.encoder.shown(row) for row in table.to_dict("records")]
     answers = generate(
         student.model,
-        [student.encoder.prompt_ids(prompt) for prompt in table["prompt"]],
+        [ids for ids, _ in shown],
         end_ids=student.encoder.end_ids,
         pad_id=student.encoder.tokenizer.pad_token_id,
         max_new_tokens=evaluation["max_new_tokens"],
         batch_size=evaluation["generation_batch_size"],
+        images=[image for _, image in shown],
+        gallery=gallery,
     )
     result = pd.DataFrame(
         {

@@ -12,13 +12,12 @@ TEMPLATE = """\
 ---
 # ORPO adapter for {base_id}
 
-A {variant} adapter that teaches a language model, from text alone, the disease ranking of a
-multimodal teacher. It answers a list of phenotypes with a numbered list of rare diseases.
+{what}
 
 **Not for clinical use.** It is a research artefact, neither validated nor approved as a medical
-device. Its answers must not guide the diagnosis or treatment of any person. It names diseases it was
+device. Its answers must not guide the diagnosis or treatment of any person. It names {things} it was
 trained on and says nothing about how likely they are; it can be wrong with confidence, and it
-inherits the gaps and biases of the teacher, of the published cases and of the base model.
+inherits the gaps and biases of the teacher, of the {sources} and of the base model.
 
 ## Base model
 {base_id}{revision}, {parameters:,} parameters, licence {licence}, checksum `{base_sha256}`.
@@ -29,8 +28,8 @@ inherits the gaps and biases of the teacher, of the published cases and of the b
 {training}
 
 The objective is odds-ratio preference optimisation (Hong et al., arXiv 2403.07691): the negative
-log-likelihood of the teacher's first diseases minus beta times the log-sigmoid of the log odds ratio
-of its first against its last diseases.
+log-likelihood of the teacher's first {things} minus beta times the log-sigmoid of the log odds ratio
+of its first against its last {things}.
 
 ## Held-out preference pairs
 Step {kept_step}. These numbers say how well the adapter follows the teacher, not how well it diagnoses.
@@ -42,14 +41,34 @@ Step {kept_step}. These numbers say how well the adapter follows the teacher, no
 ## Use
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {classes}
 
-tokenizer = AutoTokenizer.from_pretrained("adapter")
-model = AutoModelForCausalLM.from_pretrained("{loadable}"{loadable_revision})
+{reader} = {reading}.from_pretrained("adapter")
+model = {loading}.from_pretrained("{loadable}"{loadable_revision})
 model = PeftModel.from_pretrained(model, "adapter")
 ```
 Prompts must have the wording of the training prompts.
 """
+READS = {
+    "what": "A {variant} adapter that teaches a language model, from text alone, the disease ranking of a\n"
+    "multimodal teacher. It answers a list of phenotypes with a numbered list of rare diseases.",
+    "things": "diseases",
+    "sources": "published cases",
+    "reader": "tokenizer",
+    "reading": "AutoTokenizer",
+    "loading": "AutoModelForCausalLM",
+    "classes": "AutoModelForCausalLM, AutoTokenizer",
+}
+SEES = {
+    "what": "A {variant} adapter that teaches a vision-language model the tissue ranking of an image-text\n"
+    "teacher. It answers a tile of an H&E slide with a numbered list of tissue types.",
+    "things": "tissue types",
+    "sources": "slides",
+    "reader": "processor",
+    "reading": "AutoProcessor",
+    "loading": "AutoModelForImageTextToText",
+    "classes": "AutoModelForImageTextToText, AutoProcessor",
+}
 
 
 def model_card(
@@ -59,10 +78,14 @@ def model_card(
 
     Args:
         base: content of base_model.json.
-        settings: the slice rare.student of the configuration.
+        settings: the slice {track}.student of the configuration.
         summary: from the training (pairs, steps, tokens, metrics, kept_step, versions).
-        data: SHA-256 of the training and validation pairs.
+        data: SHA-256 of the training and validation pairs, and of the images if the student sees.
     """
+    sees = "images" in data
+    words = dict(SEES if sees else READS)
+    variant = {"lora": "LoRA", "dora": "DoRA", "rslora": "rsLoRA"}[settings["lora"]["variant"]]
+    words["what"] = words["what"].format(variant=variant)
     lora, orpo, training = settings["lora"], settings["orpo"], settings["training"]
     loadable = base.get("hub_id")
     facts = {
@@ -71,6 +94,7 @@ def model_card(
         "pairs left out": json.dumps(summary["dropped"], sort_keys=True),
         "training pairs, SHA-256": f"`{data['train']}`",
         "held-out pairs, SHA-256": f"`{data['validation']}`",
+        **(_of_images(settings, data) if sees else {}),
         "NLL scope": orpo["nll_scope"],
         "NLL reduction": orpo["nll_reduction"],
         "beta": orpo["beta"],
@@ -86,9 +110,9 @@ def model_card(
         "seed": training["seed"],
         "versions": ", ".join(f"{name} {version}" for name, version in sorted(summary["versions"].items())),
     }
-    header = ["library_name: peft", "pipeline_tag: text-generation"]
+    header = ["library_name: peft", f"pipeline_tag: {'image-text-to-text' if sees else 'text-generation'}"]
     header += [f"base_model: {loadable}"] if loadable else []
-    header += ["tags:", "- orpo", "- lora", "- rare-disease"]
+    header += ["tags:", "- orpo", "- lora", "- histopathology" if sees else "- rare-disease"]
     metrics = {name: value for name, value in summary["metrics"].items() if name.startswith("eval_")}
     return TEMPLATE.format(
         header="\n".join(header),
@@ -98,14 +122,23 @@ def model_card(
         licence=base["licence"],
         base_sha256=base["sha256"],
         hub_note=_hub_note(base),
-        variant={"lora": "LoRA", "dora": "DoRA", "rslora": "rsLoRA"}[lora["variant"]],
         training="\n".join(f"| {name} | {value} |" for name, value in facts.items()),
         kept_step=summary["kept_step"],
         metrics="\n".join(f"| {name} | {value:.4f} |" for name, value in sorted(metrics.items()))
         or "| none | no held-out pairs |",
         loadable=loadable or "base",
         loadable_revision=f', revision="{base["revision"]}"' if loadable and base.get("revision") else "",
+        **words,
     )
+
+
+def _of_images(settings: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "images, SHA-256": f"`{data['images']}`",
+        "projector": "trained, whole in the adapter"
+        if settings["train_projector"]
+        else "as in the base model",
+    }
 
 
 def _hub_note(base: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,11 +55,43 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    args = arguments.parse_args()
     try:
-        main(arguments.parse_args())
+        main(args)
     except InputError as error:
-        log.error("ERROR: %s", error)
+        log.error("ERROR: %s", _of_track(error, getattr(args, "track", "rare")))
         sys.exit(2)
+
+
+def with_track(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add ``--track`` to a program that serves every track; its errors name that track's keys."""
+    parser.add_argument(
+        "--track", default="rare", help="section of the configuration that --settings is from"
+    )
+    return parser
+
+
+def _of_track(error: InputError, track: str) -> InputError:
+    """Library modules that all tracks share name keys of the first one."""
+    if track == "rare" or not str(error.field or "").startswith("rare."):
+        return error
+    field = str(error.field).replace("rare.", f"{track}.")
+    return InputError(error.problem, file=error.file, record=error.record, field=field)
+
+
+def by_arm(pairs: Sequence[str], flag: str) -> dict[str, str]:
+    """Split arguments ``arm=path``.
+
+    Raises:
+        InputError: one has another form, or an arm is given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        arm, equals, path = pair.partition("=")
+        if not (arm and equals and path) or arm in found:
+            raise InputError("expected ARM=PATH, each arm once", record=pair, field=flag)
+        found[arm] = path
+    return dict(sorted(found.items()))
 
 
 def progress(items: Iterable[Item], total: int, what: str, every: float = 5.0) -> Iterator[Item]:

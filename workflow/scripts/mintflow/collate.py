@@ -22,7 +22,8 @@ from .tokenization import Pair
 
 # what the loss reads; all other entries of a batch are inputs of the model
 LOSS_INPUTS = ("targets", "first_completion", "case_ids", "n_tokens")
-ExtraInputs = Callable[[Sequence[Pair]], Mapping[str, Tensor]]
+# of a batch's pairs and the branch of every column (0 padding, 1 prompt, 2 chosen, 3 rejected)
+ExtraInputs = Callable[[Sequence[Pair], Tensor], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class SharedPromptCollator:
             "case_ids": [pair.case_id for pair in pairs],
         }
         if self.extra_inputs is not None:
-            batch |= self.extra_inputs(pairs)
+            batch |= self.extra_inputs(pairs, branch)
         return batch
 
     def _rounded(self, width: int) -> int:

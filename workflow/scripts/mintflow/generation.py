@@ -13,6 +13,8 @@ from .cli import progress
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from .vision_encoding import Gallery
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -27,9 +29,12 @@ class Answer:
     finished: bool
 
 
-def batches(prompts: Collection[tuple[int, ...]], size: int) -> list[list[tuple[int, ...]]]:
+Prompt = tuple[tuple[int, ...], str]  # ids, and the name of the image shown (empty for none)
+
+
+def batches(prompts: Collection[Prompt], size: int) -> list[list[Prompt]]:
     """Distinct prompts, the longest first (memory runs out at once or never), ``size`` at a time."""
-    ordered = sorted(set(prompts), key=lambda prompt: (-len(prompt), prompt))
+    ordered = sorted(set(prompts), key=lambda prompt: (-len(prompt[0]), prompt))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
@@ -41,10 +46,12 @@ def generate(
     pad_id: int,
     max_new_tokens: int,
     batch_size: int,
+    images: Sequence[str | None] | None = None,
+    gallery: Gallery | None = None,
 ) -> list[Answer]:
     """Answer every prompt with the most likely token at each step.
 
-    Prompts that are the same are answered once.
+    Prompts that are the same, and show the same image, are answered once.
 
     Args:
         model: a causal language model in eval mode, with or without an adapter. Its generation_config
@@ -54,6 +61,8 @@ def generate(
         pad_id: token for padding on the left; masked, so any will do.
         max_new_tokens: longest answer, end token included.
         batch_size: prompts per batch.
+        images: name of the image that each prompt shows, for models that see.
+        gallery: holds these images.
 
     Returns:
         Answers in the order of the prompts.
@@ -63,8 +72,9 @@ def generate(
     """
     from transformers import GenerationConfig
 
-    keys = [tuple(prompt) for prompt in prompts]
-    if not all(keys):
+    names = images if images is not None else [None] * len(prompts)
+    keys = [(tuple(prompt), name or "") for prompt, name in zip(prompts, names, strict=True)]
+    if not all(ids for ids, _ in keys):
         raise ValueError("empty prompt")
     config = GenerationConfig(
         do_sample=False,
@@ -76,20 +86,25 @@ def generate(
     for part in (model, model.get_base_model() if hasattr(model, "get_base_model") else model):
         part.generation_config = config  # PEFT reads one or the other, by the adapter's task type
     work = batches(keys, batch_size)
-    answers: dict[tuple[int, ...], Answer] = {}
+    answers: dict[Prompt, Answer] = {}
     for batch in progress(work, len(work), "generation batches"):
-        answers |= zip(batch, _answer_batch(model, batch), strict=True)
+        answers |= zip(batch, _answer_batch(model, batch, gallery), strict=True)
     return [answers[key] for key in keys]
 
 
 @torch.inference_mode()
-def _answer_batch(model: PreTrainedModel, batch: Sequence[tuple[int, ...]]) -> list[Answer]:
-    width = max(map(len, batch))
+def _answer_batch(model: PreTrainedModel, batch: Sequence[Prompt], gallery: Gallery | None) -> list[Answer]:
+    prompts = [ids for ids, _ in batch]
+    width = max(map(len, prompts))
     pad = model.generation_config.pad_token_id
     device = next(model.parameters()).device
-    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in batch], device=device)
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in batch], device=device)
-    written = model.generate(input_ids=ids, attention_mask=mask)
+    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+    mask = torch.tensor(
+        [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device
+    )
+    shown = gallery.batch([name for _, name in batch], prompts, mask.cpu()) if gallery else {}
+    shown = {key: value.to(device) for key, value in shown.items()}
+    written = model.generate(input_ids=ids, attention_mask=mask, **shown)
     ends = set(model.generation_config.eos_token_id)
     return [_cut(row, ends) for row in written[:, width:].tolist()]
 

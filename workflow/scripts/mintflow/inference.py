@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel
 
 from .errors import InputError
 from .models import end_token_ids, load_model, load_tokenizer, pick_device
 from .tokenization import ChatEncoder
+
+if TYPE_CHECKING:
+    from .vision_encoding import Gallery
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,12 @@ class Student:
 
 
 def open_student(
-    base: str | Path, adapter: str | Path | None, settings: Mapping[str, Any], *, exact: bool
+    base: str | Path,
+    adapter: str | Path | None,
+    settings: Mapping[str, Any],
+    *,
+    exact: bool,
+    gallery: Gallery | None = None,
 ) -> Student:
     """Load a base folder, put the adapter on it, and move it to the device.
 
@@ -47,6 +55,7 @@ def open_student(
         adapter: PEFT folder, or None for the base model itself.
         settings: device, attention, chat_template_kwargs and base.dtype of rare.student.
         exact: whether float32 is needed.
+        gallery: the images that prompts show, for a model that sees.
 
     Raises:
         InputError: a folder is missing, or the device cannot be had.
@@ -66,5 +75,11 @@ def open_student(
     )
     if adapter is not None and float32:
         model = model.merge_and_unload()
-    encoder = ChatEncoder(tokenizer, end_token_ids(base, tokenizer), settings["chat_template_kwargs"])
+    given = (tokenizer, end_token_ids(base, tokenizer), settings["chat_template_kwargs"])
+    if gallery is not None:
+        from .vision_encoding import VisionEncoder
+
+        encoder: ChatEncoder = VisionEncoder(*given, gallery)
+    else:
+        encoder = ChatEncoder(*given)
     return Student(model.to(device).eval(), encoder)

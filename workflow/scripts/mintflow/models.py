@@ -35,6 +35,9 @@ HUB_FILES = (
     "*.txt",
     "README.md",
 )
+# modules between the image and the language model, by family
+EYES = ("vision_tower", "vision_model", "multi_modal_projector", "connector")
+NEVER_PACKED = ["lm_head", *(rf"(.*\.)?{name}" for name in EYES)]
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -123,7 +126,7 @@ def write_hub(model_id: str | None, revision: str | None, folder: str | Path) ->
             ) from error
         shutil.rmtree(temporary / ".cache", ignore_errors=True)
         card = {"id": model_id, "hub_id": model_id, "revision": revision, "kind": "hub"}
-        return _finish(temporary, card, model_id)
+        return finish_base(temporary, card, model_id)
 
 
 def write_local(source: str | None, folder: str | Path) -> dict[str, Any]:
@@ -150,7 +153,7 @@ def write_local(source: str | None, folder: str | Path) -> dict[str, Any]:
         card: dict[str, Any] = {"id": name, "hub_id": None, "revision": None}
         if (path / CARD).is_file():  # a base folder made by this module keeps its name and origin
             card |= read_json(path / CARD)
-        return _finish(temporary, card | {"kind": "local"}, source)
+        return finish_base(temporary, card | {"kind": "local"}, source)
 
 
 def write_random(
@@ -224,6 +227,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    of_processor = Path(folder) / "chat_template.json"  # where older vision models keep it
+    if not tokenizer.chat_template and of_processor.is_file():
+        tokenizer.chat_template = read_json(of_processor)["chat_template"]
     if not tokenizer.chat_template:
         raise InputError(
             "the base model has no chat template; take an instruction-tuned one", field="rare.student.base.id"
@@ -242,7 +248,7 @@ def load_model(
     quantization: str = "none",
     adapter: str | Path | None = None,
 ) -> PreTrainedModel:
-    """The causal language model of a base folder, on the CPU unless quantised.
+    """The model of a base folder, one that sees if the folder holds such, on the CPU unless quantised.
 
     Args:
         folder: a base folder.
@@ -255,7 +261,7 @@ def load_model(
         InputError: the device or packages that ``nf4`` needs are missing.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     _quiet()
     extra: dict[str, Any] = {}
@@ -269,9 +275,12 @@ def load_model(
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
             bnb_4bit_quant_storage=torch.bfloat16,
+            # a packed projector could not be trained whole
+            llm_int8_skip_modules=NEVER_PACKED if reads_images(folder) else None,
         )
         extra["device_map"] = {"": int(os.environ.get("LOCAL_RANK", 0))}
-    model = AutoModelForCausalLM.from_pretrained(
+    kind = AutoModelForImageTextToText if reads_images(folder) else AutoModelForCausalLM
+    model = kind.from_pretrained(
         str(folder),
         dtype=dtype if dtype == "auto" else getattr(torch, dtype),
         attn_implementation=attention,
@@ -284,6 +293,11 @@ def load_model(
 
         model = PeftModel.from_pretrained(model, str(adapter))
     return model.eval()
+
+
+def reads_images(folder: str | Path) -> bool:
+    """Whether a base folder holds a model with a vision tower."""
+    return "vision_config" in read_json(Path(folder) / "config.json")
 
 
 def pick_device(name: str) -> str:
@@ -324,8 +338,9 @@ def end_token_ids(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> fro
     found = {tokenizer.eos_token_id}
     for name in ("generation_config.json", "config.json"):
         path = Path(folder) / name
-        ids = read_json(path).get("eos_token_id") if path.is_file() else None
-        found.update(ids if isinstance(ids, list) else [ids])
+        config = read_json(path) if path.is_file() else {}
+        for ids in (config.get("eos_token_id"), (config.get("text_config") or {}).get("eos_token_id")):
+            found.update(ids if isinstance(ids, list) else [ids])
     found.discard(None)
     if not found:
         raise InputError("the base model names no end token", field="rare.student.base.id")
@@ -341,11 +356,15 @@ def _save(
     with whole_directory(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        return _finish(temporary, card, card["id"])
+        return finish_base(temporary, card, card["id"])
 
 
-def _finish(folder: Path, card: dict[str, Any], name: str) -> dict[str, Any]:
-    """Check a nearly finished base folder and write its base_model.json."""
+def finish_base(folder: Path, card: dict[str, Any], name: str) -> dict[str, Any]:
+    """Check a nearly finished base folder and write its base_model.json.
+
+    Raises:
+        InputError: config, safetensors or tokenizer are missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     weights = sorted(folder.glob("*.safetensors"))

@@ -23,12 +23,16 @@ Message = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Pair:
-    """Token ids of one preference pair; both completions end in an end token."""
+    """Token ids of one preference pair; both completions end in an end token.
+
+    ``image`` names what the prompt shows, for students that see; None where it shows nothing.
+    """
 
     case_id: str
     prompt: list[int]
     chosen: list[int]
     rejected: list[int]
+    image: str | None = None
 
     def __len__(self) -> int:
         """Tokens of the shared row, by which batches are bucketed."""
@@ -88,7 +92,7 @@ class ChatEncoder:
                 ``too_long`` (prompt and the longer completion exceed ``max_length`` tokens),
                 ``chosen_equals_rejected``.
         """
-        prompt = self.prompt_ids(row["prompt"])
+        prompt, image = self.shown(row)
         if not prompt:
             raise RowRejected("empty_prompt")  # the first token of an answer needs one to be predicted from
         chosen = self.completion_ids(row["prompt"], row["chosen"])
@@ -97,7 +101,11 @@ class ChatEncoder:
             raise RowRejected("chosen_equals_rejected")
         if len(prompt) + max(len(chosen), len(rejected)) > max_length:
             raise RowRejected("too_long")  # never truncated: half a list is another answer
-        return Pair(str(row["case_id"]), prompt, chosen, rejected)
+        return Pair(str(row["case_id"]), prompt, chosen, rejected, image)
+
+    def shown(self, row: Mapping[str, Any]) -> tuple[list[int], str | None]:
+        """Ids of the prompt of a table's row as the model gets them, and the name of its image, if any."""
+        return self.prompt_ids(row["prompt"]), None
 
     def _ids(self, messages: Sequence[Message], **options: bool) -> list[int]:
         encoded = self.tokenizer.apply_chat_template(
