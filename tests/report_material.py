@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from mintflow import io, quarantine, tables
 
@@ -142,10 +141,10 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
         root: of the repository, for the configuration's defaults.
         rare: sections of the configuration to change, e.g. ``evaluation={"report_cases": 2}``.
     """
-    from mintflow.config import complete
+    from mintflow.config import complete, read_schema
 
     rng = np.random.default_rng(3)
-    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    schema = read_schema(root / "workflow/schemas/config.schema.yaml")
     settings = complete({"run": "made-up", "rare": copy.deepcopy(rare)}, schema)
     patients = cases()
     names = {f"OMIM:{600000 + index}": name for index, name in enumerate(NAMES)}

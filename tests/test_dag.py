@@ -41,15 +41,19 @@ def tiny_zip(tmp_path: Path) -> Path:
     return zip_of(tmp_path / "tiny.zip", [phenopacket(1, 100001, 11)])
 
 
-@pytest.mark.parametrize("name", ["config", "phenopackets", "paper", "smoke"])
+@pytest.mark.parametrize("name", ["config", "phenopackets", "paper", "smoke", "tissue_real"])
 def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> None:
-    place(tmp_path)
-    overlay = tmp_path / "overlay.yaml"
-    overlay.write_text(f"rare: {{cohort: {{path: {tiny_zip.name}}}}}\n")
-    extra = [str(overlay)] if name in ("phenopackets", "paper") else []
-    output = snakemake(tmp_path, "-n", "--configfile", f"config/{name}.yaml", *extra).stdout
+    folder = place(tmp_path / "here")
+    shared = tmp_path / "shared/data"
+    for tiles in ("crc_kather2016", "crc_val_he_7k"):
+        (shared / "tiles" / tiles).mkdir(parents=True)
+    tiny_zip.rename(shared / "phenopackets.zip")
+    output = snakemake(folder, "-n", "--configfile", f"config/{name}.yaml").stdout
     assert "render_report" in output
-    assert "train_student" in output
+    assert ("rule train_student" in output) == (name != "tissue_real")
+    assert ("rule train_vision_student" in output) == (name != "phenopackets")
+    # a student that sees already is not composed here
+    assert ("rule align_student" in output) == (name in ("config", "smoke", "tissue_real"))
 
 
 def test_slurm_profile_dry_runs_without_a_cluster(tmp_path: Path, tiny_zip: Path) -> None:
@@ -59,17 +63,76 @@ def test_slurm_profile_dry_runs_without_a_cluster(tmp_path: Path, tiny_zip: Path
     output = snakemake(
         tmp_path, "-n", "--profile", "slurm", "--configfile", "config/paper.yaml", str(overlay)
     ).stdout
-    training = output[output.index("rule train_student:") :]
-    assert "gpu=4" in training[: training.index("Shell command")]
+    for rule in ("train_student", "train_vision_student"):
+        training = output[output.index(f"rule {rule}:") :]
+        assert "gpu=4" in training[: training.index("Shell command")]
     local = set(re.findall(r"^localrule (\w+):", output, flags=re.M))
-    assert local <= {"all", "fetch_wheel"}, "these rules would run on the head node"
+    assert local <= {"all", "fetch_wheel", "verify_slides"}, "these rules would run on the head node"
 
 
 @pytest.mark.parametrize("target", ["cohort", "teacher", "preferences", "train", "evaluate", "figures"])
 def test_named_targets(tmp_path: Path, target: str) -> None:
     output = snakemake(place(tmp_path), "-n", target).stdout
     assert "render_report" not in output
-    assert ("train_student" in output) == (target in ("train", "evaluate", "figures"))
+    for rule in ("train_student", "train_vision_student"):
+        assert (f"rule {rule}:" in output) == (target in ("train", "evaluate", "figures"))
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted", "unwanted"),
+    [
+        ("rare", "rule render_rare:", "rule tile_slides:"),
+        ("tissue", "rule verify_slides:", "rule read_cohort:"),
+        ("tiles", "rule collect_tiles:", "rule split_tiles:"),
+    ],
+)
+def test_one_track_or_its_first_stage_alone(tmp_path: Path, target: str, wanted: str, unwanted: str) -> None:
+    output = snakemake(place(tmp_path), "-n", target).stdout
+    assert wanted in output and unwanted not in output and "render_report" not in output
+
+
+def test_a_track_that_is_switched_off_is_not_run(tmp_path: Path) -> None:
+    (place(tmp_path) / "one.yaml").write_text("tracks: [rare]\n")
+    output = snakemake(tmp_path, "-n", "--configfile", "one.yaml").stdout
+    assert "rule render_rare:" in output and "rule render_report:" in output
+    assert "tissue" not in output
+
+
+def sheet(folder: Path, *slides: str) -> None:
+    rows = [f"{name}\tp-{name}\t{name}.svs" for name in slides]
+    (folder / "slides.tsv").write_text("\n".join(["slide\tpatient\tpath", *rows]) + "\n")
+    for name in slides:
+        (folder / f"{name}.svs").touch()
+
+
+def test_a_new_slide_runs_its_batch_alone(tmp_path: Path) -> None:
+    """The jobs of all other batches keep their inputs and settings."""
+    from mintflow.sheets import batch_of
+
+    place(tmp_path)
+    (tmp_path / "sheet.yaml").write_text(
+        "tracks: [tissue]\ntissue: {slides: {source: sheet, sheet: slides.tsv, batches: 4}}\n"
+    )
+
+    def jobs(*slides: str) -> dict[str, str]:
+        sheet(tmp_path, *slides)
+        output = snakemake(tmp_path, "-n", "tiles", "--configfile", "sheet.yaml").stdout
+        blocks = re.split(r"^rule tile_slides:", output, flags=re.M)[1:]
+        return {
+            re.search(r"--batch (\d+)", block)[1]: re.search(r"input: (.*)", block)[1] for block in blocks
+        }
+
+    names = [f"slide {number}" for number in range(12)]
+    before, after = jobs(*names), jobs(*names, "one more")
+    changed = {batch for batch in after if after[batch] != before.get(batch)}
+    assert changed == {batch_of("one more", 4)} and len(after) == 4
+
+
+def test_a_sheet_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (place(tmp_path) / "slides.tsv").write_text("slide\tpath\n")
+    (tmp_path / "sheet.yaml").write_text("tissue: {slides: {source: sheet, sheet: slides.tsv}}\n")
+    done = snakemake(tmp_path, "-n", "--configfile", "sheet.yaml", check=False)
+    assert done.returncode and "slides.tsv: lacks column(s) 'patient'" in done.stdout
 
 
 def test_dry_run_takes_seconds_and_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -130,11 +193,19 @@ def test_missing_phenopackets_are_named(tmp_path: Path) -> None:
     assert "rare.cohort.path" in done.stdout
 
 
+def rule_blocks(path: Path) -> list[str]:
+    """The text of every rule of a file; targets have no program, and ``use rule`` inherits one."""
+    if path.stem == "targets":
+        return []
+    blocks = re.split(r"^(?=rule |use rule )", path.read_text(encoding="utf-8"), flags=re.M)
+    return [block.removeprefix("rule ") for block in blocks if block.startswith("rule ")]
+
+
 def test_every_rule_is_documented_logged_and_isolated() -> None:
     for path in sorted((ROOT / "rules").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
         assert text.startswith('"""\n'), f"{path.name} does not open with its contract"
-        for block in re.split(r"^rule ", text, flags=re.M)[1:]:
+        for block in rule_blocks(path):
             name = block.split(":")[0]
             for needed in ('"""', "code=code(", "log:", "conda:", "shell:"):
                 assert needed in block, f"rule {name} in {path.name} lacks {needed}"
@@ -176,20 +247,32 @@ def _third_party(path: Path) -> set[str]:
 
 def test_every_environment_lists_what_its_scripts_import() -> None:
     """What only another program's part of a shared module imports is named here, with the reason."""
-    names = {"yaml": "pyyaml", "torch": "pytorch", "matplotlib": "matplotlib-base"}
+    names = {
+        "yaml": "pyyaml",
+        "torch": "pytorch",
+        "matplotlib": "matplotlib-base",
+        "PIL": "pillow",
+        "skimage": "scikit-image",
+        "sklearn": "scikit-learn",
+        "openslide": "openslide-python",
+    }
     not_reached = {
         ("fetch_wheel", "pandas"),  # io.py imports both for tables only
         ("fetch_wheel", "pyarrow"),
+        ("fetch_hub", "pandas"),
+        ("fetch_hub", "pyarrow"),
         ("prepare_base_model", "peft"),  # models.load_model imports it for an adapter only
         ("train_student", "tokenizers"),  # models.write_random
         ("infer_student", "tokenizers"),
         ("train_student", "huggingface_hub"),  # models.write_hub
         ("infer_student", "huggingface_hub"),
+        ("train_tile_teacher", "huggingface_hub"),  # of models.py it picks the device only
+        ("train_tile_teacher", "peft"),
     }
     optional = {"bitsandbytes"}  # QLoRA on a GPU; its absence is a clear error
     scripts = ROOT / "workflow" / "scripts"
     for rules in sorted((ROOT / "rules").glob("*.smk")):
-        for block in re.split(r"^rule ", rules.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        for block in rule_blocks(rules):
             script = re.search(r'code=code\("(\w+)"\)', block).group(1)
             env = re.search(r'"\.\./envs/(\w+)\.yaml"', block).group(1)
             listed = set(re.findall(r"^  - ([\w.-]+)=", (ROOT / f"envs/{env}.yaml").read_text(), flags=re.M))

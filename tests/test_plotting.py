@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import report_material
-from mintflow import io, labels, plotting
+from mintflow import figure_style, io, labels, plotting
 from mintflow.errors import InputError
 
 
@@ -23,7 +23,7 @@ def words(figure: Figure) -> str:
 
 def saved(figure: Figure, folder: Path) -> tuple[bytes, bytes]:
     svg, png = folder / "f.svg", folder / "f.png"
-    plotting.save(figure, svg, png)
+    figure_style.save(figure, svg, png)
     return svg.read_bytes(), png.read_bytes()
 
 
@@ -60,7 +60,7 @@ def test_same_numbers_same_bytes_at_column_width(
         assert str(tmp_path).encode() not in found
         assert b"matplotlib.org" not in found
     assert b"<dc:date" not in first[0]
-    assert figure.get_figwidth() == plotting.WIDTH
+    assert figure.get_figwidth() == figure_style.WIDTH
     assert "SIMULATED patients" in words(figure)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import report_material
-from mintflow import report
+from mintflow import report, report_page
 from mintflow.errors import InputError
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -52,15 +52,22 @@ def render(root: Path, folder: Path, *, figures: list[Path] | None = None, **rar
         figures = [folder / "metrics_by_arm.svg", folder / "training_curves.png"]
         for path in figures:
             path.write_bytes(b"<svg/>")
-    output = folder / "report.html"
-    command = [sys.executable, str(root / "workflow/scripts/render_report.py")]
-    command += ["--template", str(root / "workflow/report/report.html.j2"), "--output", str(output)]
+    section, output = folder / "section.html", folder / "report.html"
+    command = ["--template", str(root / "workflow/report/rare.html.j2"), "--output", str(section)]
+    command += ["--output-summary", str(section.with_suffix(".json"))]
     for name, path in paths.items():
         command += [f"--{name}", path]
-    done = subprocess.run([*command, "--figures", *map(str, figures)], capture_output=True, text=True)
+    run(root, "render_rare", [*command, "--figures", *map(str, figures)])
+    frame = ["--run", "made-up", "--template", str(root / "workflow/report/page.html.j2")]
+    run(root, "render_report", [*frame, "--sections", f"rare={section}", "--output", str(output)])
+    return output.read_text(encoding="utf-8")
+
+
+def run(root: Path, program: str, arguments: list[str]) -> None:
+    command = [sys.executable, str(root / f"workflow/scripts/{program}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return output.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +90,7 @@ def test_page_is_well_formed_and_needs_nothing_else(page: str) -> None:
 
 
 def test_result_stands_on_top_with_its_warnings(page: str) -> None:
-    top = page[: page.index('id="data"')].replace("\u00a0", " ")
+    top = page[: page.index('id="rare-data"')].replace("\u00a0", " ")
     assert "SIMULATED patients." in top
     assert "not for clinical use" in top
     assert "it stays below the teacher that sees phenotypes alone" in top
@@ -139,7 +146,7 @@ def test_nothing_private_is_in_it(page: str, tmp_path_factory: pytest.TempPathFa
 
 
 def test_quarantine_is_counted_and_shown(page: str) -> None:
-    part = page[page.index('id="quarantine"') : page.index('id="training"')]
+    part = page[page.index('id="rare-quarantine"') : page.index('id="rare-training"')]
     assert "3 records or fields" in part
     assert "(name): no diagnosis" in part
     assert "case-0123456789ab" in part
@@ -164,11 +171,11 @@ def test_number_of_examples_and_their_draw(root: Path, tmp_path: Path) -> None:
 
 def test_figures_that_cannot_be_embedded(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"f\.gif.*\.svg or \.png"):
-        report.figure(tmp_path / "f.gif", tmp_path)
+        report_page.figure(tmp_path / "f.gif", tmp_path)
     with pytest.raises(InputError, match=r"f\.svg: cannot be read"):
-        report.figure(tmp_path / "f.svg", tmp_path)
+        report_page.figure(tmp_path / "f.svg", tmp_path)
     (tmp_path / "f.svg").write_bytes(b"<svg>1</svg>")
-    made = report.figure(tmp_path / "f.svg", tmp_path)
+    made = report_page.figure(tmp_path / "f.svg", tmp_path)
     assert base64.b64decode(made["uri"].rpartition(",")[2]) == b"<svg>1</svg>"
     assert made["caption"] == ""
 
@@ -192,7 +199,7 @@ def test_right_label_is_the_one_that_scored() -> None:
 
 def test_every_item_of_the_shown_lists_is_marked(root: Path, tmp_path: Path) -> None:
     page = render(root, tmp_path)
-    part = page[page.index('id="examples"') : page.index('id="quarantine"')]
+    part = page[page.index('id="rare-examples"') : page.index('id="rare-quarantine"')]
     students = part.split("<strong>Student</strong>")[1:]
     assert len(students) == 6
     for shown in students:
@@ -203,7 +210,7 @@ def test_every_item_of_the_shown_lists_is_marked(root: Path, tmp_path: Path) -> 
 
 def test_flatten() -> None:
     content = {"b": {"y": 1200, "x": [1, 2]}, "a": None, "c": True, "d": 0.123456789, "e": [[1]], "f": []}
-    assert list(report.flatten(content)) == [
+    assert list(report_page.flatten(content)) == [
         ("a", "–"),
         ("b.x", "1, 2"),
         ("b.y", "1,200"),
@@ -216,7 +223,7 @@ def test_flatten() -> None:
 
 def test_missing_setting_is_named() -> None:
     with pytest.raises(InputError, match=r"rare\.evaluation\.seed"):
-        report.setting({"rare": {"evaluation": {}}}, "rare.evaluation.seed")
+        report_page.setting({"rare": {"evaluation": {}}}, "rare.evaluation.seed")
 
 
 def test_captions_are_plain_text(root: Path) -> None:

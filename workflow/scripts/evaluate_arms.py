@@ -7,7 +7,6 @@ arm=path, as often as needed; a test patient that is missing from an arm is an e
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 import pandas as pd
 
@@ -37,23 +36,12 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def by_arm(pairs: Sequence[str], flag: str) -> dict[str, str]:
-    """Split ``arm=path``; an arm given twice is an error."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        arm, equals, path = pair.partition("=")
-        if not (arm and equals and path) or arm in found:
-            raise InputError("expected ARM=PATH, each arm once", record=pair, field=flag)
-        found[arm] = path
-    return dict(sorted(found.items()))
-
-
 def main(args: argparse.Namespace) -> None:
     """Read, ground, measure, test, write."""
     settings = ev.checked(args.settings, "evaluation", "preferences")
     options, preferences = settings["evaluation"], settings["preferences"]
     answers, rankings, scores = (
-        by_arm(getattr(args, kind), f"--{kind}") for kind in ("answers", "rankings", "scores")
+        cli.by_arm(getattr(args, kind), f"--{kind}") for kind in ("answers", "rankings", "scores")
     )
     if ev.TEACHER not in scores:
         raise InputError(f"coverage and avoidance need the arm {ev.TEACHER}", field="--scores")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mintflow import cli, io, labels, plotting
+from mintflow import cli, figure_style, io, labels, plotting
 
 CASES = ["case_id", "publication", "disease_id", "simulated", "split"]
 
@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
     phenotypes = io.read_parquet(args.phenotypes, ["case_id", "excluded"])
     steps = labels.selection_steps(io.read_json(args.cohort))
     figure = plotting.cohort_figure(steps, cases, phenotypes, simulated=bool(cases["simulated"].any()))
-    plotting.save(figure, args.output_svg, args.output_png)
+    figure_style.save(figure, args.output_svg, args.output_png)
 
 
 if __name__ == "__main__":

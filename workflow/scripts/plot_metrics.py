@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mintflow import cli, plotting, tables
+from mintflow import cli, figure_style, plotting, tables
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -14,6 +14,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--simulated", required=True, choices=["true", "false"], help="are the patients simulated?"
     )
+    parser.add_argument("--track", default="rare", choices=["rare", "tissue"])
     parser.add_argument("--output-svg", required=True)
     parser.add_argument("--output-png", required=True)
     return parser
@@ -22,8 +23,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
     metrics = tables.read_csv(args.metrics, tables.METRICS)
-    figure = plotting.metrics_figure(metrics, simulated=args.simulated == "true")
-    plotting.save(figure, args.output_svg, args.output_png)
+    figure = plotting.metrics_figure(metrics, simulated=args.simulated == "true", track=args.track)
+    figure_style.save(figure, args.output_svg, args.output_png)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mintflow import cli, plotting, tables
+from mintflow import cli, figure_style, plotting, tables
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -14,6 +14,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--simulated", default="false", choices=["true", "false"], help="are the patients simulated?"
     )
+    parser.add_argument("--track", default="rare", choices=["rare", "tissue"])
     parser.add_argument("--output-svg", required=True)
     parser.add_argument("--output-png", required=True)
     return parser
@@ -22,8 +23,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
     logs = {arm: tables.read_json_lines(path) for arm, path in tables.named_paths(args.log, "--log").items()}
-    figure = plotting.training_figure(logs, simulated=args.simulated == "true")
-    plotting.save(figure, args.output_svg, args.output_png)
+    figure = plotting.training_figure(logs, simulated=args.simulated == "true", track=args.track)
+    figure_style.save(figure, args.output_svg, args.output_png)
 
 
 if __name__ == "__main__":

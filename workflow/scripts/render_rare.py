@@ -1,4 +1,4 @@
-"""Write the report: one HTML file with everything in it, readable offline."""
+"""Write the rare track's section of the report, and its summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIGURE_ORDER = ["metrics_by_arm", "training_curves", "cohort_overview"]
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--template", required=True, help="report.html.j2; captions are the .rst beside it")
+    parser.add_argument("--template", required=True, help="rare.html.j2; captions are the .rst beside it")
     parser.add_argument("--metrics", required=True, help="metrics.csv")
     parser.add_argument("--comparisons", required=True, help="comparisons.csv")
     parser.add_argument("--per-case", required=True, help="per_case.parquet")
@@ -31,7 +31,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--changes", required=True, help="phenotype_changes.tsv")
     parser.add_argument("--figures", required=True, nargs="+", type=Path, help="figures (SVG or PNG)")
     parser.add_argument("--versions", required=True, help="versions.json of the knowledge")
-    parser.add_argument("--output", required=True, help="report.html")
+    parser.add_argument("--output", required=True, help="HTML without a frame")
+    parser.add_argument("--output-summary", required=True, help="JSON for the top of the page")
     return parser
 
 
@@ -57,6 +58,7 @@ def main(args: argparse.Namespace) -> None:
         figures=sorted(args.figures, key=_place),
     )
     io.write_text(report.render(material, args.template), args.output)
+    io.write_json(report.summary(material), args.output_summary)
 
 
 def _place(figure: Path) -> tuple[int, str]:

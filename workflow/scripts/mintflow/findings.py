@@ -63,7 +63,12 @@ class Difference:
 class Results:
     """Look-ups in metrics.csv and comparisons.csv."""
 
-    def __init__(self, metrics: pd.DataFrame, comparisons: pd.DataFrame) -> None:
+    def __init__(
+        self,
+        metrics: pd.DataFrame,
+        comparisons: pd.DataFrame,
+        vocabulary: labels.Vocabulary = labels.RARE,
+    ) -> None:
         known = metrics.dropna(subset=["value"])
         self._estimates = {
             (row.arm, row.metric): Estimate(row.value, row.ci_low, row.ci_high, int(row.n))
@@ -76,7 +81,7 @@ class Results:
             )
             self._differences[row.arm_a, row.arm_b, row.metric] = found
             self._differences[row.arm_b, row.arm_a, row.metric] = found.reversed()
-        self.arms = labels.in_order(metrics["arm"])
+        self.arms = vocabulary.in_order(metrics["arm"])
 
     def get(self, arm: str, metric: str) -> Estimate | None:
         """The estimate, or None where the arm was not measured so."""

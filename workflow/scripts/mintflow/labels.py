@@ -111,29 +111,98 @@ _ARMS = (
         "disease frequency alone",
     ),
 )
-_BY_KEY = {arm.key: arm for arm in _ARMS}
 _CONTROLS = {"blank": "phenotypes hidden", "shuffled": "other patient's input"}
 
+_TISSUE_ARMS = (
+    Arm(
+        "base",
+        "Base model, aligned on captions",
+        STUDENT,
+        "The vision-language model before preference training: it can see, and was not taught tissues here.",
+        "the base model",
+    ),
+    Arm(
+        "orpo",
+        "ORPO student",
+        STUDENT,
+        "The same model after preference training on the teacher's lists.",
+        "the ORPO student",
+    ),
+    Arm(
+        "orpo-blank",
+        "ORPO, image blanked",
+        CONTROL,
+        "The trained student, shown a grey image: what it knows without looking.",
+    ),
+    Arm(
+        "orpo-shuffled",
+        "ORPO, other tile's image",
+        CONTROL,
+        "The trained student, shown a tile of another patient and tissue.",
+    ),
+    Arm(
+        "teacher",
+        "Teacher",
+        YARDSTICK,
+        "The CLIP-type model (or scores made elsewhere) whose lists the student is trained on.",
+        "the teacher",
+    ),
+    Arm(
+        "prior",
+        "Label frequency alone",
+        YARDSTICK,
+        "Labels by their number of training tiles; no image.",
+        "label frequency alone",
+    ),
+)
 
-def arm(key: str) -> Arm:
-    """The arm called ``key`` in the tables; an unknown one keeps its key as its label.
 
-    ``<arm>-blank`` and ``<arm>-shuffled`` are controls of ``<arm>``.
+class Vocabulary:
+    """How one track calls its arms and groups of arms.
+
+    Args:
+        arms: known ones, in order.
+        groups: heading of each group, in order.
+        controls: what the controls take away.
     """
-    if key in _BY_KEY:
-        return _BY_KEY[key]
-    stem, _, control = key.rpartition("-")
-    if stem and control in _CONTROLS:
-        return Arm(key, f"{arm(stem).label}, {_CONTROLS[control]}", CONTROL)
-    return Arm(key, key, STUDENT)
+
+    def __init__(self, arms: Iterable[Arm], groups: Mapping[str, str], controls: Mapping[str, str]) -> None:
+        self._arms = {one.key: one for one in arms}
+        self.groups, self._controls = dict(groups), dict(controls)
+
+    def arm(self, key: str) -> Arm:
+        """The arm called ``key`` in the tables; an unknown one keeps its key as its label.
+
+        ``<arm>-blank`` and ``<arm>-shuffled`` are controls of ``<arm>``.
+        """
+        if key in self._arms:
+            return self._arms[key]
+        stem, _, control = key.rpartition("-")
+        if stem and control in self._controls:
+            return Arm(key, f"{self.arm(stem).label}, {self._controls[control]}", CONTROL)
+        return Arm(key, key, STUDENT)
+
+    def in_order(self, keys: Iterable[str]) -> list[Arm]:
+        """The distinct arms among ``keys``: students, controls, yardsticks; known ones first in each."""
+        position = {key: index for index, key in enumerate(self._arms)}
+        group = {name: index for index, name in enumerate(self.groups)}
+        found = [self.arm(key) for key in set(keys)]
+        return sorted(
+            found, key=lambda one: (group[one.group], position.get(one.key, len(self._arms)), one.key)
+        )
 
 
-def in_order(keys: Iterable[str]) -> list[Arm]:
-    """The distinct arms among ``keys``: students, controls, yardsticks; known ones first in each."""
-    position = {known.key: index for index, known in enumerate(_ARMS)}
-    group = {name: index for index, name in enumerate(GROUPS)}
-    found = [arm(key) for key in set(keys)]
-    return sorted(found, key=lambda one: (group[one.group], position.get(one.key, len(_ARMS)), one.key))
+RARE = Vocabulary(_ARMS, GROUPS, _CONTROLS)
+TISSUE = Vocabulary(
+    _TISSUE_ARMS,
+    {
+        STUDENT: "Vision-language models (see the image only)",
+        CONTROL: "Controls: same student, image taken away",
+        YARDSTICK: "Teacher and yardstick (no language model)",
+    },
+    {"blank": "image blanked", "shuffled": "other tile's image"},
+)
+arm, in_order = RARE.arm, RARE.in_order
 
 
 SPLITS = {
@@ -168,6 +237,7 @@ def selection_steps(cohort: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 _METRICS = {
     "mrr": "MRR × 100",
+    "macro_f1": "Macro F1 × 100",
     "ungrounded": "Ungrounded",
     "coverage": "Coverage",
     "avoidance": "Avoidance",

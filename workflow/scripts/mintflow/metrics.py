@@ -100,10 +100,10 @@ def collapse_ranks(table: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     return best.sort_values(["case_id", "rank", "label"], ignore_index=True)
 
 
-def hits(position: float, lenient_position: float) -> dict[str, float]:
+def hits(position: float, lenient_position: float, cutoffs: Sequence[int] = CUTOFFS) -> dict[str, float]:
     """``HIT_METRICS`` of a truth found at ``position`` (1-based; infinity when absent)."""
-    result = {f"top{cutoff}": float(position <= cutoff) for cutoff in CUTOFFS}
-    result |= {f"top{cutoff}_lenient": float(lenient_position <= cutoff) for cutoff in CUTOFFS}
+    result = {f"top{cutoff}": float(position <= cutoff) for cutoff in cutoffs}
+    result |= {f"top{cutoff}_lenient": float(lenient_position <= cutoff) for cutoff in cutoffs}
     return result | {"mrr": 1.0 / position}
 
 
@@ -133,6 +133,7 @@ def score_list(
     q: int,
     car_lambda: float,
     finished: bool = True,
+    cutoffs: Sequence[int] = CUTOFFS,
 ) -> dict[str, float]:
     """Metrics of one written list.
 
@@ -145,6 +146,7 @@ def score_list(
         q: length of the teacher's bottom list.
         car_lambda: weight of coverage in CAR.
         finished: whether the answer ended by itself.
+        cutoffs: of the top-k metrics.
 
     Returns:
         ``HIT_METRICS``, ``AGREEMENT_METRICS`` and ``LIST_METRICS``.
@@ -170,7 +172,7 @@ def score_list(
             found_related = min(found_related, position)
     total = len(items)
     return {
-        **hits(found, found_related),
+        **hits(found, found_related, cutoffs),
         **agreement(list(named)[:k], teacher, car_lambda, k, q),
         "ungrounded": ungrounded / total if total else 1.0,
         "out_of_set": outside / total if total else 0.0,
@@ -190,6 +192,7 @@ def score_ranks(
     k: int,
     q: int,
     car_lambda: float,
+    cutoffs: Sequence[int] = CUTOFFS,
 ) -> dict[str, float]:
     """``HIT_METRICS`` and ``AGREEMENT_METRICS`` of one ranking (canonical label -> rank).
 
@@ -198,7 +201,7 @@ def score_ranks(
     """
     found, related = _positions(ranks, truth, labels)
     named = [label for label, rank in ranks.items() if rank <= k]
-    return {**hits(found, related), **agreement(named, teacher, car_lambda, k, q)}
+    return {**hits(found, related, cutoffs), **agreement(named, teacher, car_lambda, k, q)}
 
 
 def score_closed_set(ranks: Mapping[str, int], truth: str, labels: Labels) -> dict[str, float]:

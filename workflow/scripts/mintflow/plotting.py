@@ -1,22 +1,13 @@
-"""Figures from tidy tables: one column wide, vector and PNG, the same bytes for the same numbers.
-
-Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for
-colour-blind readers; no panel tells things apart by colour alone. Fonts are the ones that
-matplotlib ships, drawn as paths, so a figure looks the same on every machine.
-"""
+"""Figures from tidy tables: metrics by arm, training curves, the rare cohort."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
@@ -24,117 +15,76 @@ from matplotlib.transforms import blended_transform_factory
 
 from . import labels
 from .errors import InputError
-from .io import whole_file
-
-WIDTH = 3.5  # inches: one journal column (89 mm)
-BLUE, VERMILLION, GREEN, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#6B6B6B"
-_INK, _FAINT = "#222222", "#D9D9D9"
-_PANEL_TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 7.5, "fontweight": "bold"}
-
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 7,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": GREY,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "legend.fontsize": 6.5,
-    "legend.frameon": False,
-    "legend.handlelength": 1.4,
-    "lines.linewidth": 1.2,
-    "text.color": _INK,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "mintflow",
-    "figure.dpi": 100,
-    "figure.constrained_layout.w_pad": 0.03,
-    "figure.constrained_layout.h_pad": 0.03,
-}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The figures' style, whatever matplotlibrc the user has; drawing and saving both need it."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        yield
-
-
-def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
-    """Write ``figure`` as SVG and as PNG (300 dpi), without date or version in the files."""
-    with style():
-        with whole_file(svg) as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "mintflow"})
-        with whole_file(png) as temporary:
-            figure.savefig(temporary, format="png", dpi=300, metadata={"Software": None})
-
-
-def _figure(height: float) -> Figure:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _settle(figure: Figure) -> None:
-    """Lay out once, then round: the layout solver's last digits differ from run to run."""
-    for _ in range(2):  # the second pass knows the size of what the first one placed
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for part in figure.subfigs:
-        part.bbox_relative.p0, part.bbox_relative.p1 = np.round(part.bbox_relative.get_points(), 6)
-    for axes in figure.axes:
-        axes.set_position(np.round(axes.get_position().bounds, 6).tolist())
-
-
-def _header(figure: Figure, text: str, simulated: bool) -> None:
-    """Title of the whole figure; simulated patients are named on it, never only in a caption."""
-    title = f"{text} · SIMULATED patients" if simulated else text
-    figure.suptitle(title, x=0.01, ha="left", fontsize=8, fontweight="bold")
-
+from .figure_style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    PANEL_TITLE,
+    SKY,
+    VERMILLION,
+    blank,
+    header,
+    settle,
+    style,
+)
 
 # Metrics by arm
 
-_TOPS = {"top1": "o", "top3": "s", "top10": "^"}
+_TOPS = {"top1": "o", "top3": "s", "top5": "^", "top10": "^", "macro_f1": "D"}
+# which of them a track shows, and how it words the figure
+_TRACKS: dict[str, dict[str, Any]] = {
+    "rare": {
+        "tops": ("top1", "top3", "top10"),
+        "title": "Diagnosis by arm",
+        "panel": "a  Right disease within the first …",
+        "cases": "test patients",
+        "who": "patients",
+        "words": labels.RARE,
+    },
+    "tissue": {
+        "tops": ("top1", "top5"),
+        "title": "Tissue type by arm",
+        "panel": "a  Right tissue within the first …",
+        "cases": "test tiles",
+        "who": "slides",
+        "words": labels.TISSUE,
+    },
+}
 _HUES = {labels.STUDENT: BLUE, labels.CONTROL: BLUE, labels.YARDSTICK: VERMILLION}
 _Rows = Mapping[tuple[str, str], Any]
 
 
-def metrics_figure(metrics: pd.DataFrame, *, simulated: bool) -> Figure:
+def metrics_figure(metrics: pd.DataFrame, *, simulated: bool, track: str = "rare") -> Figure:
     """Accuracy, ungrounded rate and CAR of every arm, with 95 % intervals.
 
     Args:
         metrics: columns arm, metric, value, ci_low, ci_high, n; values are shares in [0, 1].
         simulated: whether the patients are simulated; written on the figure.
+        track: ``rare`` or ``tissue``.
 
     Raises:
-        InputError: none of top1, top3, top10 is in the table.
+        InputError: none of the track's top-k metrics is in the table.
     """
-    tops = [name for name in _TOPS if (metrics["metric"] == name).any()]
+    terms = _TRACKS[track]
+    words: labels.Vocabulary = terms["words"]
+    tops = [name for name in terms["tops"] if (metrics["metric"] == name).any()]
     if not tops:
-        raise InputError("has none of the metrics top1, top3, top10", file="metrics", field="metric")
+        raise InputError(
+            f"has none of the metrics {', '.join(terms['tops'])}", file="metrics", field="metric"
+        )
     wanted = metrics[metrics["metric"].isin([*tops, "ungrounded", "car"])].dropna(subset=["value"])
     rows = {(row.arm, row.metric): row for row in wanted.itertuples(index=False)}
-    arms = labels.in_order(key for key, name in rows if name in tops)
-    listing = labels.in_order(key for key, name in rows if name not in tops)
+    arms = words.in_order(key for key, name in rows if name in tops)
+    listing = words.in_order(key for key, name in rows if name not in tops)
     groups = len({one.group for one in arms})
     upper, lower = 0.25 * len(arms) + 0.2 * groups + 0.75, 0.17 * len(listing) + 0.65
 
     with style():
-        figure = _figure(upper + lower + 0.2)
+        figure = blank(upper + lower + 0.2)
         above, below = figure.subfigures(2, 1, height_ratios=[upper, lower])
-        _top_panel(above, arms, tops, rows)
+        _top_panel(above, arms, tops, rows, terms)
         left, right = below.subplots(1, 2, sharey=True)
         _single_panel(left, listing, "ungrounded", rows)
         _single_panel(right, listing, "car", rows)
@@ -142,14 +92,20 @@ def metrics_figure(metrics: pd.DataFrame, *, simulated: bool) -> Figure:
         right.set_title("c  CAR")
         left.set_xlabel("%, lower is better")
         right.set_xlabel("%, higher is better")
-        _header(figure, "Diagnosis by arm", simulated)
-        _settle(figure)
+        header(figure, terms["title"], simulated, terms["who"])
+        settle(figure)
     return figure
 
 
-def _top_panel(above: SubFigure, arms: Sequence[labels.Arm], tops: Sequence[str], rows: _Rows) -> None:
+def _top_panel(
+    above: SubFigure,
+    arms: Sequence[labels.Arm],
+    tops: Sequence[str],
+    rows: _Rows,
+    terms: Mapping[str, Any],
+) -> None:
     axes = above.subplots()
-    above.suptitle("a  Right disease within the first …", **_PANEL_TITLE)
+    above.suptitle(terms["panel"], **PANEL_TITLE)
     position, ticks, group = 0.0, {}, None
     for one in arms:
         if one.group != group:
@@ -157,7 +113,7 @@ def _top_panel(above: SubFigure, arms: Sequence[labels.Arm], tops: Sequence[str]
             heading = axes.text(
                 0.01,
                 position + 0.1,
-                labels.GROUPS[group],
+                terms["words"].groups[group],
                 transform=blended_transform_factory(above.transSubfigure, axes.transData),
                 va="center",
                 fontsize=6.5,
@@ -167,7 +123,7 @@ def _top_panel(above: SubFigure, arms: Sequence[labels.Arm], tops: Sequence[str]
             heading.set_in_layout(False)
             position += 0.9
         ticks[one.label] = position
-        axes.axhline(position, color=_FAINT, linewidth=0.4, zorder=0)
+        axes.axhline(position, color=FAINT, linewidth=0.4, zorder=0)
         for name, offset in zip(tops, np.linspace(-0.25, 0.25, len(tops)), strict=True):
             if (one.key, name) in rows:
                 _interval(axes, rows[one.key, name], position + offset, one.group, _TOPS[name])
@@ -182,8 +138,8 @@ def _top_panel(above: SubFigure, arms: Sequence[labels.Arm], tops: Sequence[str]
     counts = sorted({int(row.n) for (_, name), row in rows.items() if name in tops})
     spread = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,}–{counts[-1]:,}"
     _share_axis(axes, 0.25)
-    axes.set_xlabel(f"% of test patients (n = {spread})")
-    marks = [Line2D([], [], color=_INK, marker=_TOPS[name], linestyle="", markersize=4) for name in tops]
+    axes.set_xlabel(f"% of {terms['cases']} (n = {spread})")
+    marks = [Line2D([], [], color=INK, marker=_TOPS[name], linestyle="", markersize=4) for name in tops]
     axes.legend(
         marks,
         [name.removeprefix("top") for name in tops],
@@ -223,7 +179,7 @@ def _interval(axes: Axes, row: Any, position: float, group: str, marker: str) ->
 
 def _single_panel(axes: Axes, arms: Sequence[labels.Arm], name: str, rows: _Rows) -> None:
     for position, one in enumerate(arms):
-        axes.axhline(position, color=_FAINT, linewidth=0.4, zorder=0)
+        axes.axhline(position, color=FAINT, linewidth=0.4, zorder=0)
         if (one.key, name) in rows:
             _interval(axes, rows[one.key, name], position, one.group, "o")
         else:
@@ -247,7 +203,7 @@ def _share_axis(axes: Axes, step: float) -> None:
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-    axes.grid(axis="x", color=_FAINT, linewidth=0.4)
+    axes.grid(axis="x", color=FAINT, linewidth=0.4)
     axes.spines["left"].set_visible(False)
 
 
@@ -262,13 +218,16 @@ _CURVES = (
 _ARM_HUES = (BLUE, VERMILLION, GREEN, SKY, GREY)
 
 
-def training_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]], *, simulated: bool) -> Figure:
+def training_figure(
+    logs: Mapping[str, Sequence[Mapping[str, Any]]], *, simulated: bool, track: str = "rare"
+) -> Figure:
     """Loss, NLL, log-odds and reward accuracy over optimiser steps, on training and held-out pairs.
 
     Args:
         logs: events of each arm, in order; each has ``step`` and some of the quantities in ``KEYS``,
             with the prefix ``eval_`` where they were taken on held-out pairs.
         simulated: whether the patients are simulated; written on the figure.
+        track: ``rare`` or ``tissue``.
 
     Raises:
         InputError: no event of an arm has a step and a loss.
@@ -277,13 +236,13 @@ def training_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]], *, simulate
         if not len(series(events, "loss")[0]):
             raise InputError("no event with step and loss", file="training log", record=key)
     with style():
-        figure = _figure(3.6)
+        figure = blank(3.6)
         panels = figure.subplots(2, 2)
         for axes, (quantity, title) in zip(panels.flat, _CURVES, strict=True):
             for index, events in enumerate(logs.values()):
                 _curve(axes, events, quantity, _ARM_HUES[index % len(_ARM_HUES)])
             axes.set_title(title)
-            axes.grid(axis="y", color=_FAINT, linewidth=0.4)
+            axes.grid(axis="y", color=FAINT, linewidth=0.4)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(5))
             if not axes.lines:
@@ -304,8 +263,8 @@ def training_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]], *, simulate
         handles.append(Line2D([], [], color=GREY, linewidth=0.8, alpha=0.6, label="training batches"))
         handles.append(Line2D([], [], color=GREY, marker="o", markersize=3, label="held-out pairs"))
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
-        _header(figure, "Student training", simulated)
-        _settle(figure)
+        header(figure, "Student training", simulated, _TRACKS[track]["who"])
+        settle(figure)
     return figure
 
 
@@ -363,17 +322,17 @@ def cohort_figure(
     splits = [name for name in _SPLIT_HUES if (cases["split"] == name).any()]
     funnel, shares = 0.19 * len(steps) + 0.3, 0.3 * len(splits) + 0.45
     with style():
-        figure = _figure(funnel + shares + 1.9)
+        figure = blank(funnel + shares + 1.9)
         rows = figure.subfigures(3, 1, height_ratios=[funnel, shares, 1.6])
         _funnel(rows[0].subplots(), steps)
         _splits(rows[1].subplots(), cases, splits)
         left, right = rows[2].subplots(1, 2)
         _terms(left, cases, phenotypes)
         _diseases(right, cases, splits)
-        rows[0].suptitle("a  Selection of patients", **_PANEL_TITLE)
-        rows[1].suptitle("b  Patients and publications by split", **_PANEL_TITLE)
-        _header(figure, "Cohort", simulated)
-        _settle(figure)
+        rows[0].suptitle("a  Selection of patients", **PANEL_TITLE)
+        rows[1].suptitle("b  Patients and publications by split", **PANEL_TITLE)
+        header(figure, "Cohort", simulated)
+        settle(figure)
     return figure
 
 
@@ -439,7 +398,7 @@ def _terms(axes: Axes, cases: pd.DataFrame, phenotypes: pd.DataFrame) -> None:
         axes.legend(loc="upper right", borderpad=0, handlelength=0.9)
     median = float(np.median(counts[0]))
     axes.set_ylim(0, 1.4 * axes.get_ylim()[1])  # room for the legend
-    axes.axvline(median, ymax=0.72, color=_INK, linewidth=0.8, linestyle=(0, (3, 2)))
+    axes.axvline(median, ymax=0.72, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
     axes.set_xlabel(f"HPO terms (median {median:g})")
     axes.set_ylabel("patients")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))

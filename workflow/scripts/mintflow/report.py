@@ -1,29 +1,25 @@
-"""The report: one HTML file that opens offline, for a clinician or geneticist.
+"""The rare track's section of the report, for a clinician or geneticist.
 
-Everything is computed here; the template (workflow/report/report.html.j2) only lays it out.
+Everything is computed here; the template (workflow/report/rare.html.j2) only lays it out.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from . import findings, labels
-from .errors import InputError
 from .phenotypes import ACTIONS
-from .redaction import quarantine_rows, without_paths
+from .redaction import quarantine_rows
+from .report_page import counts, figure, fill, flatten, setting
 
 STUDENT = "orpo"
 QUARANTINE_ROWS = 20
-_IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 _UNITS = {"publication": "publications", "case": "patients"}
 
@@ -64,7 +60,7 @@ class Material:
 
 
 def render(material: Material, template: str | Path) -> str:
-    """The report's HTML.
+    """The rare track's section, HTML without a frame.
 
     Args:
         material: what to report.
@@ -74,25 +70,18 @@ def render(material: Material, template: str | Path) -> str:
         InputError: a figure is neither SVG nor PNG, or the template is not there.
     """
     template = Path(template)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template.parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_presentable,
-    )
-    try:
-        page = environment.get_template(template.name)
-    except jinja2.TemplateNotFound as error:
-        raise InputError("the report's template is not there", file=template.name) from error
-    return page.render(context(material, template.parent))
+    return fill(template, context(material, template.parent))
 
 
-def _presentable(value: Any) -> Any:
-    """Cut absolute paths out of every text that reaches the page; markup is ours and passes."""
-    return without_paths(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def summary(material: Material) -> dict[str, Any]:
+    """What the top of the report says of this track."""
+    results = findings.Results(material.metrics, material.comparisons)
+    return {
+        "title": "Rare diseases",
+        "headline": findings.headline(results, STUDENT).text,
+        "lines": [],
+        "simulated": "patients of the rare-disease track" if material.cases["simulated"].any() else None,
+    }
 
 
 def context(material: Material, captions: Path) -> dict[str, Any]:
@@ -142,32 +131,18 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         "resampled": _UNITS[setting(config, "rare.evaluation.bootstrap_unit")],
         "hpo_release": material.versions.get("hpo", "unknown"),
         "example_seed": setting(config, "rare.evaluation.seed"),
-        "quarantine_counts": _counts(aside, ["stage", "field", "reason"]),
+        "quarantine_counts": counts(aside, ["stage", "field", "reason"]),
         "quarantine_rows": list(aside.head(QUARANTINE_ROWS).itertuples(index=False)),
         "quarantined": len(aside),
         "changes": [
             (ACTIONS.get(action, action.replace("_", " ")), count)
-            for action, count in _counts(material.changes, ["action"])
+            for action, count in counts(material.changes, ["action"])
         ],
         "training": list(flatten(material.training)),
         "preferences": list(flatten(material.preferences)),
         "versions": list(flatten(material.versions)),
         "configuration": list(flatten(material.config)),
     }
-
-
-def setting(config: Mapping[str, Any], dotted: str) -> Any:
-    """The value of one configuration key.
-
-    Raises:
-        InputError: the key is missing.
-    """
-    value: Any = config
-    for part in dotted.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise InputError("is missing (--settings)", file="configuration", field=dotted)
-        value = value[part]
-    return value
 
 
 def _splits(cases: pd.DataFrame) -> Iterator[tuple[str, int, int, int, str, str]]:
@@ -208,28 +183,6 @@ def _opponents(results: findings.Results, metric: str) -> Iterator[dict[str, Any
                 "n": found.n,
                 "verdict": words.get(found.verdict, found.verdict),
             }
-
-
-def figure(path: Path, captions: Path) -> dict[str, Any]:
-    """One figure as a data URI, with its caption.
-
-    Raises:
-        InputError: neither SVG nor PNG, or not readable.
-    """
-    kind = _IMAGE_TYPES.get(path.suffix)
-    if kind is None:
-        raise InputError("a figure must be .svg or .png", file=path.name)
-    try:
-        content = base64.b64encode(path.read_bytes()).decode("ascii")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path.name) from error
-    caption = captions / f"{path.stem}.rst"
-    return {
-        "name": path.stem,
-        "title": path.stem.replace("_", " ").capitalize(),
-        "uri": Markup(f"data:{kind};base64,{content}"),  # base64 text: nothing in it to escape
-        "caption": " ".join(caption.read_text(encoding="utf-8").split()) if caption.exists() else "",
-    }
 
 
 def examples(material: Material) -> Iterator[dict[str, Any]]:
@@ -295,34 +248,3 @@ def mark(disease: str | None, truth: str, series: Mapping[str, str]) -> str:
     if disease == truth:
         return "correct"
     return "related" if truth in series and series.get(disease) == series[truth] else "wrong"
-
-
-def _counts(table: pd.DataFrame, by: list[str]) -> list[tuple[Any, ...]]:
-    """Number of rows of each combination of ``by``, most frequent first."""
-    if table.empty:
-        return []
-    sizes = table.groupby(by, sort=True).size().rename("count").reset_index()
-    ordered = sizes.sort_values(["count", *by], ascending=[False] + [True] * len(by))
-    return list(ordered.itertuples(index=False, name=None))
-
-
-def flatten(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """A nested summary as (dotted path, text) in order of keys; long lists are cut to their length."""
-    if isinstance(content, Mapping):
-        for key in sorted(content):
-            yield from flatten(content[key], f"{path}.{key}" if path else str(key))
-    elif isinstance(content, (list, tuple)):
-        simple = len(content) <= 12 and not any(isinstance(item, (list, dict)) for item in content)
-        yield path, ", ".join(_text(item) for item in content) if simple else f"{len(content):,} entries"
-    else:
-        yield path, _text(content)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,7 +1,7 @@
-"""Intervals and paired tests for means over patients who share publications.
+"""Intervals and paired tests for means over cases that belong together.
 
-Patients of one publication are not independent, so the unit that is resampled
-or flipped is a cluster (a publication, or a case where so configured).
+Patients of one publication are not independent, nor are tiles of one patient, so the unit that is
+resampled or flipped is a cluster (a publication, a patient, or a case where so configured).
 Every random stream is seeded by what it estimates, so adding an arm or a
 metric leaves all other figures unchanged. Formulas: docs/metrics.md.
 """
@@ -127,14 +127,18 @@ def estimate(
     kinds = codes(strata) if strata is not None else None
     value = float(data.mean() if kinds is None else np.mean(np.bincount(kinds, data) / np.bincount(kinds)))
     draws = bootstrap_means(data, groups, kinds, samples, rng)
+    return limits(value, draws, int(groups.max()) + 1, bounds)
+
+
+def limits(value: float, draws: NDArray[np.float64], clusters: int, bounds: Bounds) -> Estimate:
+    """The percentile interval of bootstrap draws; where all are equal, as told at ``estimate``."""
     if np.ptp(draws) > _FLAT:
         low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         return Estimate(value, float(low), float(high))
-    count = int(groups.max()) + 1
     if bounds is None:
-        limit = value if count > 1 else float("nan")
+        limit = value if clusters > 1 else float("nan")
         return Estimate(value, limit, limit)
-    share = unseen_mass(count)
+    share = unseen_mass(clusters)
     return Estimate(value, value - share * (value - bounds[0]), value + share * (bounds[1] - value))
 
 
@@ -214,16 +218,18 @@ def summarise(
     unit: str,
     samples: int,
     seed: int,
+    stratum: str = "disease_id",
 ) -> pd.DataFrame:
     """Every metric of every arm with its interval.
 
     Args:
-        per_case: columns arm, case_id, disease_id, publication, split, metric, value.
+        per_case: columns arm, case_id, ``stratum``, publication or patient_id, split, metric, value.
         suffixes: what a split adds to the metric's name; splits not named are left out.
         bounds: range of each metric, None where it has no upper end.
-        unit: ``publication`` or ``case``, what is resampled.
+        unit: ``publication``, ``patient`` or ``case``, what is resampled.
         samples: bootstrap samples.
         seed: of the bootstrap.
+        stratum: column of the label, over which macro means are taken.
 
     Returns:
         arm, metric, value, ci_low, ci_high, n (cases); sorted by arm and metric.
@@ -235,7 +241,7 @@ def summarise(
             found = estimate(
                 cases["value"],
                 cases[column],
-                strata=cases["disease_id"] if macro else None,
+                strata=cases[stratum] if macro else None,
                 bounds=bounds[metric],
                 samples=samples,
                 rng=stream(seed, "summary", str(arm), name),
@@ -254,6 +260,7 @@ def compare(
     unit: str,
     samples: int,
     seed: int,
+    stratum: str = "disease_id",
 ) -> pd.DataFrame:
     """Paired differences ``arm_a - arm_b`` of every metric that both arms have.
 
@@ -267,18 +274,18 @@ def compare(
         ValueError: two arms were measured on different cases.
     """
     column = _unit_column(unit)
-    keys = ["metric", "split", "case_id", "disease_id", "publication"]
+    shared_columns = [name for name in per_case.columns if name not in ("arm", "value")]
     rows = []
     for arm_a, arm_b in pairs:
         first, second = (per_case[per_case["arm"] == arm] for arm in (arm_a, arm_b))
         shared = set(first["metric"]) & set(second["metric"])
         first, second = (table[table["metric"].isin(shared)] for table in (first, second))
-        both = first.merge(second, on=keys, suffixes=("_a", "_b"), validate="one_to_one")
+        both = first.merge(second, on=shared_columns, suffixes=("_a", "_b"), validate="one_to_one")
         if not len(both) == len(first) == len(second):
             raise ValueError(f"arms {arm_a} and {arm_b} were not measured on the same cases")
         both["value"] = both["value_a"] - both["value_b"]
         for name, metric, macro, cases in _variants(both, suffixes):
-            limits, strata = bounds[metric], cases["disease_id"] if macro else None
+            limits, strata = bounds[metric], cases[stratum] if macro else None
             width = limits[1] - limits[0] if limits else None
             found = estimate(
                 cases["value"],
@@ -308,4 +315,4 @@ def compare(
 
 
 def _unit_column(unit: str) -> str:
-    return {"publication": "publication", "case": "case_id"}[unit]
+    return {"publication": "publication", "patient": "patient_id", "case": "case_id"}[unit]

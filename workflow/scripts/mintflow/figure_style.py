@@ -1,0 +1,98 @@
+"""What all figures share: one column wide, vector and PNG, the same bytes for the same numbers.
+
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for
+colour-blind readers; no panel tells things apart by colour alone. Fonts are the ones that
+matplotlib ships, drawn as paths, so a figure looks the same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .io import whole_file
+
+WIDTH = 3.5  # inches: one journal column (89 mm)
+BLUE, VERMILLION, GREEN, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#6B6B6B"
+INK, FAINT = "#222222", "#D9D9D9"
+PANEL_TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 7.5, "fontweight": "bold"}
+
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "lines.linewidth": 1.2,
+    "text.color": INK,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "mintflow",
+    "figure.dpi": 100,
+    "figure.constrained_layout.w_pad": 0.03,
+    "figure.constrained_layout.h_pad": 0.03,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The figures' style, whatever matplotlibrc the user has; drawing and saving both need it."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
+    """Write ``figure`` as SVG and as PNG (300 dpi), without date or version in the files."""
+    with style():
+        with whole_file(svg) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "mintflow"})
+        with whole_file(png) as temporary:
+            figure.savefig(temporary, format="png", dpi=300, metadata={"Software": None})
+
+
+def blank(height: float) -> Figure:
+    """An empty figure of one column, ``height`` inches tall."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def settle(figure: Figure) -> None:
+    """Lay out once, then round: the layout solver's last digits differ from run to run."""
+    for _ in range(2):  # the second pass knows the size of what the first one placed
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for part in figure.subfigs:
+        part.bbox_relative.p0, part.bbox_relative.p1 = np.round(part.bbox_relative.get_points(), 6)
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position().bounds, 6).tolist())
+
+
+def header(figure: Figure, text: str, simulated: bool, who: str = "patients") -> None:
+    """Title of the whole figure; what is simulated is named on it, never only in a caption."""
+    title = f"{text} · SIMULATED {who}" if simulated else text
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8, fontweight="bold")
