@@ -1,6 +1,6 @@
 """mintflow: preference alignment of a unimodal language model to a multimodal teacher.
 
-Data flows one way, one rule file a stage:
+Data flows one way, one rule file a track and stage:
 cohort -> teacher -> preferences -> student -> evaluation -> figures.
 """
 
@@ -16,13 +16,24 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/knowledge.smk"
-include: "rules/cohort.smk"
-include: "rules/teacher.smk"
-include: "rules/preferences.smk"
-include: "rules/student.smk"
-include: "rules/evaluation.smk"
-include: "rules/figures.smk"
+include: "rules/models.smk"
+include: "rules/rare_knowledge.smk"
+include: "rules/rare_cohort.smk"
+include: "rules/rare_teacher.smk"
+include: "rules/rare_preferences.smk"
+include: "rules/rare_student.smk"
+include: "rules/rare_evaluation.smk"
+include: "rules/rare_figures.smk"
+include: "rules/tissue_slides.smk"
+include: "rules/tissue_cohort.smk"
+include: "rules/tissue_teacher.smk"
+include: "rules/tissue_preferences.smk"
+include: "rules/tissue_student.smk"
+include: "rules/tissue_evaluation.smk"
+include: "rules/tissue_figures.smk"
+include: "rules/tissue_report.smk"
+include: "rules/report.smk"
+include: "rules/targets.smk"
 
 
 wildcard_constraints:
@@ -30,49 +41,10 @@ wildcard_constraints:
     arm="[a-z][a-z0-9-]*",
 
 
-localrules:
-    all,
-    cohort,
-    teacher,
-    preferences,
-    train,
-    evaluate,
-    figures,
-
-
+# Every track of the run, up to the report.
 rule all:
     default_target: True
     input:
         f"results/{RUN}/report.html",
-
-
-# Named targets: the DAG up to the end of one stage.
-rule cohort:
-    input:
-        COHORT_FILES,
-
-
-rule teacher:
-    input:
-        expand(f"{RARE}/teacher/{{arm}}.parquet", arm=TEACHER_ARMS),
-
-
-rule preferences:
-    input:
-        f"{RARE}/preferences/README.md",
-
-
-rule train:
-    input:
-        f"{RARE}/student/orpo/training.json",
-
-
-rule evaluate:
-    input:
-        f"{RARE}/metrics.csv",
-        f"{RARE}/comparisons.csv",
-
-
-rule figures:
-    input:
-        expand(f"{RARE}/figures/{{name}}.{{kind}}", name=FIGURES, kind=["svg", "png"]),
+        TARGETS["verify"],
+    localrule: True

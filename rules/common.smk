@@ -7,6 +7,7 @@ memory(mb)      memory that grows with each attempt, for resources
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -24,11 +25,16 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = config["run"]
+TRACKS = config["tracks"]
 RARE = f"results/{RUN}/rare"
+TISSUE = f"results/{RUN}/tissue"
 HPO = "resources/hpo"
 
 STUDENT = config["rare"]["student"]
 BASE = f"resources/models/{STUDENT['base']['name']}"
+
+# What the named targets build: target to track to files. Each stage adds its own.
+TARGETS = {}
 
 # Arms as they are named in metrics.csv.
 # Only the encoder can do without the genotype: of any other kind both arms would be the same scores.
@@ -105,10 +111,14 @@ def optional(flag, path):
     return [flag, path] if path else []
 
 
-def adapter_of(wildcards):
-    """The adapter folder of an arm or of its control; none for the base model."""
-    arm = wildcards.arm.removesuffix("-blank").removesuffix("-shuffled")
-    return [] if arm == "base" else f"{RARE}/student/{arm}/adapter"
+def adapter_in(track):
+    """The adapter folder of an arm of ``track`` or of its control; none for the base model."""
+
+    def adapter(wildcards):
+        arm = wildcards.arm.removesuffix("-blank").removesuffix("-shuffled")
+        return [] if arm == "base" else f"{track}/student/{arm}/adapter"
+
+    return adapter
 
 
 def control_of(wildcards):
@@ -118,7 +128,12 @@ def control_of(wildcards):
 
 def by_arm(folder, arms):
     """One table per arm."""
-    return [f"{RARE}/{folder}/{arm}.parquet" for arm in arms]
+    return [f"{folder}/{arm}.parquet" for arm in arms]
+
+
+def target(name):
+    """Files of a named target, of the tracks that this run has."""
+    return [path for track in TRACKS for path in TARGETS[name].get(track, [])]
 
 
 def named(paths):

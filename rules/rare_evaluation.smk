@@ -11,6 +11,7 @@ OUTPUTS:
 """
 
 EVALUATION = config["rare"]["evaluation"]
+TARGETS["evaluate"] = {"rare": [f"{RARE}/metrics.csv", f"{RARE}/comparisons.csv"]}
 
 # What inference depends on; learning rates and the like reach it through the adapter.
 _inference = {
@@ -29,7 +30,7 @@ rule generate_answers:
     input:
         code=code("generate_answers"),
         base=BASE,
-        adapter=adapter_of,
+        adapter=adapter_in(RARE),
         prompts=f"{RARE}/prompts.parquet",
     output:
         answers=f"{RARE}/evaluation/answers/{{arm}}.parquet",
@@ -50,13 +51,14 @@ rule generate_answers:
         settings=packed(_inference | _generation),
         control=control_of,
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
+        images=[],
     shell:
         r"""
         export OMP_NUM_THREADS={threads}
         python {input.code[0]:q} \
             --settings {params.settings:q} \
             --base {input.base:q} {params.adapter:q} \
-            --prompts {input.prompts:q} \
+            --prompts {input.prompts:q} {params.images:q} \
             --control {params.control:q} \
             --output {output.answers:q} 2>&1 | tee {log:q}
         """
@@ -67,7 +69,7 @@ rule rank_candidates:
     input:
         code=code("rank_candidates"),
         base=BASE,
-        adapter=adapter_of,
+        adapter=adapter_in(RARE),
         prompts=f"{RARE}/prompts.parquet",
         candidates=f"{RARE}/knowledge/candidates.parquet",
         cases=f"{RARE}/cohort/cases.parquet",
@@ -110,9 +112,9 @@ rule evaluate_arms:
         candidates=f"{RARE}/knowledge/candidates.parquet",
         vocabulary=f"{RARE}/knowledge/vocabulary.parquet",
         mondo="resources/mondo.parquet",
-        answers=by_arm("evaluation/answers", ANSWERING),
-        rankings=by_arm("evaluation/rankings", RANKING),
-        scores=by_arm("teacher", TEACHER_ARMS + YARDSTICKS),
+        answers=by_arm(f"{RARE}/evaluation/answers", ANSWERING),
+        rankings=by_arm(f"{RARE}/evaluation/rankings", RANKING),
+        scores=by_arm(f"{RARE}/teacher", TEACHER_ARMS + YARDSTICKS),
     output:
         metrics=report(
             f"{RARE}/metrics.csv",

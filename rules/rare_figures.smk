@@ -1,12 +1,17 @@
 """
-Figures from tidy tables alone, and the one report that holds them.
+Figures of the rare track from tidy tables alone, and its section of the report.
 
 REQUIRED INPUTS:
     results/{run}/rare/{metrics,comparisons}.csv, student/{arm}/log.jsonl, cohort/*
 OUTPUTS:
     figures         = results/{run}/rare/figures/{name}.{svg,png}
-    report          = results/{run}/report.html
+    section         = results/{run}/rare/section.html
 """
+
+TARGETS["figures"] = {
+    "rare": expand(f"{RARE}/figures/{{name}}.{{kind}}", name=FIGURES, kind=["svg", "png"])
+}
+TARGETS["section"] = {"rare": [f"{RARE}/section.html"]}
 
 SIMULATED = str(config["rare"]["cohort"]["source"] == "hpoa").lower()
 QUARANTINES = [
@@ -38,11 +43,13 @@ rule plot_metrics:
         runtime=minutes(10),
     params:
         simulated=SIMULATED,
+        track="rare",
     shell:
         r"""
         python {input.code[0]:q} \
             --metrics {input.metrics:q} \
             --simulated {params.simulated:q} \
+            --track {params.track} \
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}
         """
@@ -70,6 +77,7 @@ rule plot_training:
         runtime=minutes(10),
     params:
         simulated=SIMULATED,
+        track="rare",
         events=lambda wildcards, input: [
             f"{Path(path).parent.name}={path}" for path in input.events
         ],
@@ -78,6 +86,7 @@ rule plot_training:
         python {input.code[0]:q} \
             --log {params.events:q} \
             --simulated {params.simulated:q} \
+            --track {params.track} \
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}
         """
@@ -116,11 +125,11 @@ rule plot_cohort:
         """
 
 
-rule render_report:
-    """One page that opens offline: what ran, on what, with which result, what was set aside."""
+rule render_rare:
+    """The rare track's section of the report: what ran, on whom, with which result, what was set aside."""
     input:
-        code=code("render_report"),
-        texts=report_texts("report.html.j2", *[f"{name}.rst" for name in FIGURES]),
+        code=code("render_rare"),
+        texts=report_texts("rare.html.j2", "macros.html.j2", *[f"{name}.rst" for name in FIGURES]),
         metrics=rules.evaluate_arms.output.metrics,
         comparisons=rules.evaluate_arms.output.comparisons,
         per_case=rules.evaluate_arms.output.per_case,
@@ -138,16 +147,17 @@ rule render_report:
         figures=expand(f"{RARE}/figures/{{name}}.svg", name=FIGURES),
         versions=f"{HPO}/versions.json",
     output:
-        html=f"results/{RUN}/report.html",
+        html=f"{RARE}/section.html",
+        summary=f"{RARE}/section.json",
     log:
-        f"logs/{RUN}/render_report.log",
+        f"logs/{RUN}/rare/render_rare.log",
     conda:
         "../envs/report.yaml"
     resources:
         mem_mb=memory(1500),
         runtime=minutes(10),
     params:
-        settings=packed(config),
+        settings=packed({"run": RUN, "rare": config["rare"]}),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -169,5 +179,6 @@ rule render_report:
             --changes {input.changes:q} \
             --figures {input.figures:q} \
             --versions {input.versions:q} \
-            --output {output.html:q} 2>&1 | tee {log:q}
+            --output {output.html:q} \
+            --output-summary {output.summary:q} 2>&1 | tee {log:q}
         """

@@ -11,12 +11,14 @@ OUTPUTS:
     quarantine      = results/{run}/rare/cohort/**/quarantine*.tsv
 """
 
-COHORT_FILES = [
-    f"{RARE}/cohort/cases.parquet",
-    f"{RARE}/cohort/phenotypes.parquet",
-    f"{RARE}/cohort/genotypes.parquet",
-    f"{RARE}/knowledge/candidates.parquet",
-]
+TARGETS["cohort"] = {
+    "rare": [
+        f"{RARE}/cohort/cases.parquet",
+        f"{RARE}/cohort/phenotypes.parquet",
+        f"{RARE}/cohort/genotypes.parquet",
+        f"{RARE}/knowledge/candidates.parquet",
+    ]
+}
 
 
 # Which keys of rare.cohort a rule reads: the others re-run nothing.

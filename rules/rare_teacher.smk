@@ -10,6 +10,7 @@ OUTPUTS:
 """
 
 TEACHER = config["rare"]["teacher"]
+TARGETS["teacher"] = {"rare": by_arm(f"{RARE}/teacher", TEACHER_ARMS)}
 IMAGES = config["rare"]["cohort"]["image_embeddings"]
 MODALITIES = {"teacher": TEACHER["modalities"], "teacher-phenotype": ["phenotype"]}
 

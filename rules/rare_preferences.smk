@@ -11,6 +11,8 @@ OUTPUTS:
     card            = results/{run}/rare/preferences/README.md
 """
 
+TARGETS["preferences"] = {"rare": [f"{RARE}/preferences/README.md"]}
+
 
 rule build_prompts:
     """What the student reads: phenotypes only, and the same with its input taken away."""

@@ -1,0 +1,64 @@
+"""
+Named targets: one track up to its section of the report, or one stage of every track.
+
+REQUIRED INPUTS:
+    TARGETS, which the stages fill
+OUTPUTS:
+    none of their own
+"""
+
+
+rule rare:
+    input:
+        TARGETS["section"]["rare"],
+    localrule: True
+
+
+rule tissue:
+    input:
+        TARGETS["section"]["tissue"],
+        TARGETS["verify"],
+    localrule: True
+
+
+# The slides cut into tiles, and no more: the stage that people try first.
+rule tiles:
+    input:
+        TARGETS["tiles"],
+    localrule: True
+
+
+rule cohort:
+    input:
+        target("cohort"),
+    localrule: True
+
+
+rule teacher:
+    input:
+        target("teacher"),
+    localrule: True
+
+
+rule preferences:
+    input:
+        target("preferences"),
+    localrule: True
+
+
+rule train:
+    input:
+        target("train"),
+    localrule: True
+
+
+rule evaluate:
+    input:
+        target("evaluate"),
+    localrule: True
+
+
+rule figures:
+    input:
+        target("figures"),
+    localrule: True

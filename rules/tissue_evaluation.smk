@@ -1,0 +1,100 @@
+"""
+Answers of every vision arm to every test tile, then all metrics of all arms.
+
+REQUIRED INPUTS:
+    results/{run}/tissue/prompts.parquet, student/, teacher/
+OUTPUTS:
+    metrics         = results/{run}/tissue/metrics.csv         arm, metric, value, ci_low, ci_high, n
+    comparisons     = results/{run}/tissue/comparisons.csv     paired tests between arms
+    confusion       = results/{run}/tissue/confusion.csv       arm, truth, predicted, count
+    per case        = results/{run}/tissue/evaluation/{per_case,grounded}.parquet
+"""
+
+TARGETS["evaluate"]["tissue"] = [
+    f"{TISSUE}/{name}.csv" for name in ("metrics", "comparisons", "confusion")
+]
+_seeing = {
+    "student": {key: VISION[key] for key in ("device", "attention", "chat_template_kwargs")}
+    | {"base": {"dtype": VISION["base"]["dtype"]}},
+    "k": config["tissue"]["preferences"]["k"],
+    "evaluation": {key: config["tissue"]["evaluation"][key] for key in _generation_keys},
+}
+
+
+use rule generate_answers as answer_tiles with:
+    input:
+        code=code("generate_answers"),
+        base=VISION_BASE,
+        adapter=adapter_in(TISSUE),
+        prompts=f"{TISSUE}/prompts.parquet",
+        cases=f"{TISSUE}/cohort/cases.parquet",
+        images=TILE_FILES,
+    output:
+        answers=f"{TISSUE}/evaluation/answers/{{arm}}.parquet",
+    log:
+        f"logs/{RUN}/tissue/generate_answers/{{arm}}.log",
+    benchmark:
+        f"benchmarks/{RUN}/tissue/generate_answers/{{arm}}.tsv"
+    wildcard_constraints:
+        arm="|".join(VISION_ARMS),
+    threads: VISION["threads"]
+    resources:
+        mem_mb=memory(6000),
+        runtime=minutes(120),
+        gpu=VISION["gpus"],
+    params:
+        settings=packed(_seeing),
+        control=control_of,
+        adapter=lambda wildcards, input: optional("--adapter", input.adapter),
+        images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
+
+
+rule evaluate_tiles:
+    """Metrics with intervals, and paired tests, of every arm on the same tiles."""
+    input:
+        code=code("evaluate_tiles"),
+        cases=f"{TISSUE}/cohort/cases.parquet",
+        labels=f"{TISSUE}/cohort/labels.parquet",
+        answers=by_arm(f"{TISSUE}/evaluation/answers", VISION_ARMS),
+        scores=by_arm(f"{TISSUE}/teacher", ["teacher", "prior"]),
+    output:
+        metrics=report(
+            f"{TISSUE}/metrics.csv",
+            caption="../workflow/report/tissue_metrics.rst",
+            category="Tissue",
+            labels={"table": "Metrics by arm"},
+        ),
+        comparisons=report(
+            f"{TISSUE}/comparisons.csv",
+            caption="../workflow/report/comparisons.rst",
+            category="Tissue",
+            labels={"table": "Paired comparisons"},
+        ),
+        confusion=f"{TISSUE}/confusion.csv",
+        per_case=f"{TISSUE}/evaluation/per_case.parquet",
+        grounded=f"{TISSUE}/evaluation/grounded.parquet",
+    log:
+        f"logs/{RUN}/tissue/evaluate_tiles.log",
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        settings=settings(evaluation="tissue.evaluation", preferences="tissue.preferences"),
+        answers=lambda wildcards, input: named(input.answers),
+        scores=lambda wildcards, input: named(input.scores),
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --cases {input.cases:q} \
+            --labels {input.labels:q} \
+            --answers {params.answers:q} \
+            --scores {params.scores:q} \
+            --output-metrics {output.metrics:q} \
+            --output-comparisons {output.comparisons:q} \
+            --output-confusion {output.confusion:q} \
+            --output-per-case {output.per_case:q} \
+            --output-grounded {output.grounded:q} 2>&1 | tee {log:q}
+        """

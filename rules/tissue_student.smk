@@ -1,0 +1,106 @@
+"""
+The vision student: composed and aligned on captions (embedded), then preference training with images.
+
+REQUIRED INPUTS:
+    resources/models/{name}/
+    results/{run}/tissue/cohort/{cases,descriptions}.parquet
+    results/{run}/tissue/preferences/{train,validation}.parquet
+OUTPUTS:
+    base            = results/{run}/tissue/student/base/              of the embedded kind
+    adapter         = results/{run}/tissue/student/{arm}/adapter/     PEFT, with a model card
+    log             = results/{run}/tissue/student/{arm}/log.jsonl
+    summary         = results/{run}/tissue/student/{arm}/training.json
+"""
+
+VISION = config["tissue"]["student"]
+VISION_ARMS = [
+    "base",
+    "orpo",
+    *[f"orpo-{name}" for name in config["tissue"]["evaluation"]["controls"]],
+]
+TARGETS["train"]["tissue"] = [f"{TISSUE}/student/{arm}/training.json" for arm in TRAINED]
+
+# The embedded and the random model are composed and aligned here; any other sees already.
+ALIGNED = VISION["base"]["kind"] in ("embedded", "random")
+_language = f"resources/models/{VISION['base']['name']}"
+VISION_BASE = f"{TISSUE}/student/base" if ALIGNED else _language
+_vision_merged = (
+    {"merged": directory(f"{TISSUE}/student/{{arm}}/merged")} if VISION["merge"] else {}
+)
+# Keys that preference training does not read; speed as in the rare track.
+_unlearned = (*_speed, "vision", "alignment")
+_composing = ("vision", "alignment", "device", "precision", "attention", "chat_template_kwargs")
+
+
+rule align_student:
+    """A vision tower and a projector on the language model, trained on captions that name no tissue."""
+    input:
+        code=code("align_student"),
+        language=_language,
+        cases=f"{TISSUE}/cohort/cases.parquet",
+        descriptions=f"{TISSUE}/cohort/descriptions.parquet",
+        images=TILE_FILES,
+    output:
+        model=directory(f"{TISSUE}/student/base"),
+        events=f"{TISSUE}/student/alignment.jsonl",
+        summary=f"{TISSUE}/student/alignment.json",
+    log:
+        f"logs/{RUN}/tissue/align_student.log",
+    benchmark:
+        f"benchmarks/{RUN}/tissue/align_student.tsv"
+    conda:
+        "../envs/train_student.yaml"
+    threads: VISION["threads"]
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(240),
+        gpu=VISION["gpus"],
+    params:
+        settings=packed(
+            {key: VISION[key] for key in _composing} | {"dtype": VISION["base"]["dtype"]}
+        ),
+        checkpoints=f"{TISSUE}/student/alignment_checkpoints",
+    shell:
+        r"""
+        export OMP_NUM_THREADS={threads}
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --language {input.language:q} \
+            --cases {input.cases:q} \
+            --descriptions {input.descriptions:q} \
+            --checkpoints {params.checkpoints:q} \
+            --threads {threads} \
+            --output {output.model:q} \
+            --output-log {output.events:q} \
+            --output-summary {output.summary:q} 2>&1 | tee {log:q}
+        """
+
+
+use rule train_student as train_vision_student with:
+    input:
+        code=code("train_student"),
+        base=VISION_BASE,
+        train=f"{TISSUE}/preferences/train.parquet",
+        validation=f"{TISSUE}/preferences/validation.parquet",
+        cases=f"{TISSUE}/cohort/cases.parquet",
+        images=TILE_FILES,
+    output:
+        **_vision_merged,
+        adapter=directory(f"{TISSUE}/student/{{arm}}/adapter"),
+        events=f"{TISSUE}/student/{{arm}}/log.jsonl",
+        summary=f"{TISSUE}/student/{{arm}}/training.json",
+    log:
+        f"logs/{RUN}/tissue/train_student/{{arm}}.log",
+    benchmark:
+        f"benchmarks/{RUN}/tissue/train_student/{{arm}}.tsv"
+    threads: VISION["threads"]
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(240),
+        gpu=VISION["gpus"],
+    params:
+        settings=packed({key: value for key, value in VISION.items() if key not in _unlearned}),
+        launcher=VISION["launcher"],
+        checkpoints=f"{TISSUE}/student/{{arm}}/checkpoints",
+        merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
+        images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
