@@ -1,4 +1,4 @@
-"""Draw the rule graph, one colour a stage.
+"""Draw the rule graph, one colour a stage; thick frames are the tissue track.
 
 ``snakemake --rulegraph dot -F | python docs/draw_dag.py | tred | dot -Tsvg > docs/images/rulegraph.svg``
 """
@@ -20,25 +20,34 @@ COLOURS = {
 }
 
 
-def stage_of() -> dict[str, str]:
-    """Rule name to the stage whose file defines it."""
+# files that are named otherwise than their stage
+STAGES = {"models": "student", "report": "figures", "slides": "cohort"}
+
+
+def file_of() -> dict[str, str]:
+    """Rule name to the stem of the file that defines it."""
     rules = Path(__file__).resolve().parent.parent / "rules"
     return {
         name: path.stem
         for path in rules.glob("*.smk")
-        for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), flags=re.M)
+        for name in re.findall(
+            r"^(?:rule|use rule \w+ as) (\w+)(?: with)?:", path.read_text(encoding="utf-8"), flags=re.M
+        )
     }
 
 
 def recolour(dot: str) -> str:
     """Fill each node with its stage's colour, and name the stages."""
-    stages = stage_of()
+    files = file_of()
 
     def node(match: re.Match[str]) -> str:
         name = match["name"]
         if name == "all":
             return f'{match["id"]}[label="report.html", shape=note, fillcolor="white"];'
-        return f'{match["id"]}[label="{name}", fillcolor="{COLOURS[stages[name]]}"];'
+        stage = files[name].rpartition("_")[2]
+        colour = COLOURS[STAGES.get(stage, stage)]
+        frame = ", penwidth=2.2" if files[name].startswith("tissue") else ""
+        return f'{match["id"]}[label="{name}", fillcolor="{colour}"{frame}];'
 
     dot = re.sub(r'(?P<id>\d+)\[label = "(?P<name>\w+)"[^\]]*\];', node, dot)
     dot = re.sub(r"^\s*(graph|node|edge)\[.*$", "", dot, flags=re.M)
