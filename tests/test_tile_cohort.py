@@ -157,6 +157,15 @@ def test_every_label_is_trained_and_tested_where_two_patients_have_it() -> None:
             assert cases.loc[cases["split"] == side, "label_id"].nunique() == 6
 
 
+def test_validation_leaves_a_label_its_second_training_patient() -> None:
+    units = {f"p{number}": frozenset({"a", "b"}) for number in range(6)}
+    units |= {"p0": frozenset({"a", "rare"}), "p1": frozenset({"b", "rare"})}
+    for seed in range(10):
+        assert not hold_out(units, 2, seed=seed, salt="validation", spare=True) & {"p0", "p1"}
+    few = {"p0": frozenset({"a"}), "p1": frozenset({"a"})}
+    assert len(hold_out(few, 1, seed=1, salt="validation", spare=True)) == 1  # rather than no validation
+
+
 def test_a_label_of_one_patient_is_trained_and_said_to_be_untested() -> None:
     cohort = decide(table(*patients(8, "a", "b"), rows("p00", "lonely")))
     assert "lonely" in set(cohort.labels["name"])

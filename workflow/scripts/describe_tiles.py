@@ -1,40 +1,50 @@
-"""Measure every tile and describe it in a caption that names no tissue."""
+"""Nuclei, stain and structure of every tile, measured from its pixels, and a caption that names no tissue.
+
+Settings: none ({}).
+"""
 
 from __future__ import annotations
 
 import argparse
+import logging
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mintflow import captions, cli, io
 from mintflow.errors import InputError
-from mintflow.images import REFERENCE, load_images
+from mintflow.images import load_images
+from mintflow.settings import exact
+
+log = logging.getLogger("mintflow")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.parser(__doc__, with_settings=False)
-    parser.add_argument("--cases", required=True, help="cases.parquet, with split and references to images")
-    parser.add_argument("--output", required=True, help="parquet: case_id, measures, caption")
+    parser = cli.parser(__doc__)
+    parser.add_argument("--cases", type=Path, required=True, help="cases.parquet")
+    parser.add_argument("--labels", type=Path, help="labels.parquet: proves that no caption names a label")
+    parser.add_argument("--output", type=Path, required=True, help="descriptions.parquet")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read, measure, describe, write."""
-    cases = io.read_parquet(args.cases, [*REFERENCE, "split"])
-    train = set(cases.loc[cases["split"] == "train", "case_id"])
-    if not train:
-        raise InputError("holds no training tile", file=args.cases, field="split")
+    """Measure, put in words, write."""
+    exact(args.settings, (), "tissue")
+    cases = io.read_parquet(args.cases, ["case_id", "split", "file", "row"])
+    training = set(cases.loc[cases["split"] == "train", "case_id"])
+    if not training:
+        raise InputError("holds no training tile: words are defined by these", file=args.cases, field="split")
     rows = [
-        {"case_id": case, **captions.measure(np.asarray(image))}
-        for case, image in cli.progress(load_images(cases), len(cases), "tiles described")
+        {"case_id": case, **captions.measure(image)}
+        for case, image in cli.progress(load_images(cases), len(cases), "tiles measured")
     ]
     table = pd.DataFrame(rows).sort_values("case_id", ignore_index=True)
-    limits = captions.cuts(table[table["case_id"].isin(train)])
-    table["caption"] = [captions.caption(row, limits) for row in table.to_dict("records")]
+    table["caption"] = captions.describe(table, table["case_id"].isin(training))
+    if args.labels:
+        captions.check_names(table["caption"], io.read_parquet(args.labels, ["name"])["name"])
     io.write_parquet(table, args.output)
-    cli.log.info("%d tiles, %d different captions", len(table), table["caption"].nunique())
+    log.info("%d different captions of %d tiles", table["caption"].nunique(), len(table))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -90,7 +90,7 @@ def assign_sides(tiles: pd.DataFrame, split: Mapping[str, Any]) -> tuple[pd.Data
     training = _labels_of(tiles[tiles["split"] == "train"])
     goal = round(split["validation_fraction"] * len(training))
     if split["validation_fraction"]:
-        chosen = hold_out(training, max(goal, 1), seed=split["seed"], salt="validation")
+        chosen = hold_out(training, max(goal, 1), seed=split["seed"], salt="validation", spare=True)
         if not chosen:
             notes.append("no validation: every training patient is the last one of some label")
         where = tiles["unit"].isin(chosen) & (tiles["split"] == "train")
@@ -129,6 +129,7 @@ def hold_out(
     covered: Iterable[str] = (),
     staying: Iterable[str] = (),
     exceed: bool = False,
+    spare: bool = False,
 ) -> set[str]:
     """Choose ``goal`` units that leave, so that as many labels as possible are on both sides.
 
@@ -143,17 +144,18 @@ def hold_out(
         covered: labels that the leaving side has already.
         staying: labels that the staying side has from elsewhere, whoever leaves.
         exceed: whether more than ``goal`` may leave to bring further labels to that side.
+        spare: whether a label's second unit stays, too, unless nothing could leave otherwise.
 
     Returns:
         Units that leave.
     """
     covered, staying = frozenset(covered), frozenset(staying)
     total = Counter(label for labels in units.values() for label in labels)
-    movable = {label for label, count in total.items() if count > 1 or label in staying}
+    movable = {label for label, count in total.items() if count > 1 + spare or label in staying}
     best: tuple[tuple[int, int, int], set[str]] | None = None
     for attempt in range(_ATTEMPTS):
         order = in_order(units, seed, f"{salt}/{attempt}")
-        chosen = _attempt(units, order, goal, total, movable - covered, staying, exceed)
+        chosen = _attempt(units, order, goal, total, movable - covered, staying, exceed, spare)
         missing = len(movable - covered - {label for unit in chosen for label in units[unit]})
         found = ((missing, abs(len(chosen) - goal), attempt), chosen)
         if best is None or found[0] < best[0]:
@@ -171,32 +173,34 @@ def _attempt(
     wanted: set[str],
     staying: frozenset[str],
     exceed: bool,
+    spare: bool,
 ) -> set[str]:
     left = Counter(total)
     wanted = set(wanted)
     chosen: set[str] = set()
 
-    def may_leave(unit: str, keep: int) -> bool:
+    def may_leave(unit: str, keep: Callable[[int], int]) -> bool:
         if unit in chosen or (len(chosen) + 1 >= len(units) and not staying):
             return False
-        return all(
-            label in staying or left[label] - 1 >= max(1, min(keep, total[label] - 1))
-            for label in units[unit]
-        )
+        return all(label in staying or left[label] - 1 >= keep(total[label]) for label in units[unit])
 
     def leave(unit: str) -> None:
         chosen.add(unit)
         left.subtract(units[unit])
         wanted.difference_update(units[unit])
 
-    for keep in (2, 1):
+    # how many units of a label with so many stay: from cautious to bold
+    keeps: list[Callable[[int], int]] = [lambda n: min(2, max(1, n - 1)), lambda n: 1]
+    if spare:
+        keeps.insert(0, lambda n: min(2, n))
+    for keep in keeps:
         while wanted and (len(chosen) < goal or exceed):
             gains = [(len(wanted & units[unit]), unit) for unit in order]
             gains = [(gain, unit) for gain, unit in gains if gain and may_leave(unit, keep)]
             if not gains:
                 break
             leave(max(gains, key=lambda found: found[0])[1])  # of equals the one that is drawn first
-    for keep in (2, 1):
+    for keep in keeps:
         for unit in order:
             if len(chosen) < goal and may_leave(unit, keep):
                 leave(unit)
