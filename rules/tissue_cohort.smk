@@ -105,6 +105,7 @@ rule describe_tiles:
         r"""
         python {input.code[0]:q} \
             --cases {input.cases:q} \
+            --labels {input.labels:q} \
             --output {output.descriptions:q} 2>&1 | tee {log:q}
         """
 

@@ -40,7 +40,7 @@ def cases(tmp_path: Path) -> pd.DataFrame:
 
 def call(folder: Path, cases: pd.DataFrame, name: str = "out.parquet", **more: object) -> pd.DataFrame:
     io.write_parquet(cases, folder / "cases.parquet")
-    flags = ["--settings", "{}", "--cases", str(folder / "cases.parquet"), "--output", str(folder / name)]
+    flags = ["--cases", str(folder / "cases.parquet"), "--output", str(folder / name)]
     flags += [str(part) for key, value in more.items() for part in (f"--{key}", value)]
     describe_tiles.main(describe_tiles.arguments().parse_args(flags))
     return io.read_parquet(folder / name)

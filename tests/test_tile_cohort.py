@@ -182,6 +182,7 @@ def test_sets_with_a_split_go_there_wholly() -> None:
     assert one["split"].value_counts().to_dict() == {"train": 53, "validation": 7}
     assert one.groupby(["fold", "label_id"]).size()[0].min() >= 8
     assert cohort.patients_unknown == ["one", "two"]
+    assert set(summary(cohort)["patients"].values()) == {0}  # none is known
     assert any(
         "set one are unknown: validation and folds divide its pictures" in note for note in cohort.notes
     )

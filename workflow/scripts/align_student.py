@@ -134,6 +134,7 @@ def main(args: argparse.Namespace) -> None:
         tokenizer.pad_token_id,
         options["batch_size"],
         options["seed"],
+        autocast=autocast,
     )
     cli.log.info("held-out caption loss: %s", losses or "not measured, there are no validation tiles")
     card = vision_models.write_base(

@@ -1,7 +1,4 @@
-"""Nuclei, stain and structure of every tile, measured from its pixels, and a caption that names no tissue.
-
-Settings: none ({}).
-"""
+"""Nuclei, stain and structure of every tile, measured from its pixels, and a caption that names no tissue."""
 
 from __future__ import annotations
 
@@ -14,14 +11,13 @@ import pandas as pd
 from mintflow import captions, cli, io
 from mintflow.errors import InputError
 from mintflow.images import load_images
-from mintflow.settings import exact
 
 log = logging.getLogger("mintflow")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.parser(__doc__)
+    parser = cli.parser(__doc__, with_settings=False)
     parser.add_argument("--cases", type=Path, required=True, help="cases.parquet")
     parser.add_argument("--labels", type=Path, help="labels.parquet: proves that no caption names a label")
     parser.add_argument("--output", type=Path, required=True, help="descriptions.parquet")
@@ -30,7 +26,6 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Measure, put in words, write."""
-    exact(args.settings, (), "tissue")
     cases = io.read_parquet(args.cases, ["case_id", "split", "file", "row"])
     training = set(cases.loc[cases["split"] == "train", "case_id"])
     if not training:

@@ -315,7 +315,14 @@ def caption_loss(model: nn.Module, batch: Mapping[str, Any], labels: Tensor, red
 
 @torch.no_grad()
 def held_out_losses(
-    model: nn.Module, captions: Sequence[Caption], gallery: Gallery, pad_id: int, batch_size: int, seed: int
+    model: nn.Module,
+    captions: Sequence[Caption],
+    gallery: Gallery,
+    pad_id: int,
+    batch_size: int,
+    seed: int,
+    *,
+    autocast: bool = False,
 ) -> dict[str, float]:
     """Mean caption loss (nats a token) with the right image, with another tile's, and with the blank one.
 
@@ -343,7 +350,8 @@ def held_out_losses(
                 key: value.to(device) for key, value in collator(captions[start : start + batch_size]).items()
             }
             labels = batch.pop("labels")
-            total += float(caption_loss(model, batch, labels, "sum"))
+            with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+                total += float(caption_loss(model, batch, labels, "sum"))
             count += int((labels != IGNORE).sum())
         losses[view] = round(total / count, 6)
     return losses

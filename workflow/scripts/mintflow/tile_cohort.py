@@ -168,7 +168,7 @@ def summary(cohort: Cohort) -> dict[str, Any]:
             name: {
                 "cases": len(part),
                 "labels": int(part["label_id"].nunique()),
-                "patients": int(part["patient_id"].nunique()),
+                "patients": _patients(part),
                 "slides": int(part["slide_id"].nunique()),
             }
             for name, part in parts.items()
@@ -180,12 +180,17 @@ def summary(cohort: Cohort) -> dict[str, Any]:
             }
             for row in cohort.labels.rename(columns={"name": "name_"}).itertuples()
         },
-        "patients": {name: int(part["patient_id"].nunique()) for name, part in parts.items()},
+        "patients": {name: _patients(part) for name, part in parts.items()},
         "folds": {str(fold): int(count) for fold, count in folds.items()},
         "patients_unknown": cohort.patients_unknown,
         "duplicates_across_splits": cohort.duplicates,
         "notes": cohort.notes,
     }
+
+
+def _patients(tiles: pd.DataFrame) -> int:
+    """Known patients: a set whose patients are unknown is none."""
+    return int(tiles.loc[~patients_unknown(tiles), "patient_id"].nunique())
 
 
 def _step(result: Cohort, name: str, tiles: pd.DataFrame) -> None:
@@ -195,7 +200,7 @@ def _step(result: Cohort, name: str, tiles: pd.DataFrame) -> None:
             "step": name,
             "cases": len(tiles),
             "labels": int(tiles[label].nunique()),
-            "patients": int(tiles["patient_id"].nunique()),
+            "patients": _patients(tiles),
         }
     )
 

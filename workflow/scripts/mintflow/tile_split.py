@@ -110,7 +110,7 @@ def _broken_up(tiles: pd.DataFrame, folds: int, notes: list[str]) -> pd.DataFram
         tiles.loc[part.index, "unit"] = f"{UNKNOWN}{source}#" + content
         notes.append(
             f"patients of the tile set {source} are unknown: validation and folds divide its pictures, so "
-            "one patient may be on both sides of them (never in training and test)"
+            "one patient may be on both sides of them"
         )
     return tiles
 
