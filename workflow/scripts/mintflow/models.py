@@ -18,6 +18,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import hub
 from .errors import InputError
 from .io import fingerprint, read_json, sha256_file, whole_directory, write_json
 
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
 
 CARD = "base_model.json"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-# everything that transformers reads, and nothing that can run code or unpickle
-HUB_FILES = (
-    "*.safetensors",
-    "*.json",
-    "*.jinja",
-    "*.model",
-    "*.txt",
-    "README.md",
-)
 # modules between the image and the language model, by family
 EYES = ("vision_tower", "vision_model", "multi_modal_projector", "connector")
 NEVER_PACKED = ["lm_head", *(rf"(.*\.)?{name}" for name in EYES)]
@@ -104,9 +96,6 @@ def write_hub(model_id: str | None, revision: str | None, folder: str | Path) ->
     Raises:
         InputError: id or revision is missing, or the Hub does not have or does not give them.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
     if not model_id:
         raise InputError("a hub model needs its repository id", field="rare.student.base.id")
     if not revision:
@@ -115,16 +104,14 @@ def write_hub(model_id: str | None, revision: str | None, folder: str | Path) ->
             field="rare.student.base.revision",
         )
     with whole_directory(folder) as temporary:
-        try:
-            snapshot_download(
-                model_id, revision=revision, local_dir=temporary, allow_patterns=list(HUB_FILES)
-            )
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"{model_id} at {revision} could not be downloaded: {reason}", field="rare.student.base.id"
-            ) from error
-        shutil.rmtree(temporary / ".cache", ignore_errors=True)
+        hub.snapshot(
+            model_id,
+            revision,
+            temporary,
+            dataset=False,
+            patterns=hub.MODEL_FILES,
+            field="rare.student.base.id",
+        )
         card = {"id": model_id, "hub_id": model_id, "revision": revision, "kind": "hub"}
         return finish_base(temporary, card, model_id)
 
@@ -143,7 +130,7 @@ def write_local(source: str | None, folder: str | Path) -> dict[str, Any]:
         raise InputError(f"there is no folder {source}", field=field)
     with whole_directory(folder) as temporary:
         for file in sorted(path.iterdir()):
-            if not file.is_file() or not any(file.match(pattern) for pattern in HUB_FILES):
+            if not file.is_file() or not any(file.match(pattern) for pattern in hub.MODEL_FILES):
                 continue
             if file.suffix == ".safetensors":
                 _link(file.resolve(), temporary / file.name)
