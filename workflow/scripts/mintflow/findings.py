@@ -7,8 +7,9 @@ multiple comparisons; otherwise the two arms are said to be indistinguishable on
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -302,3 +303,20 @@ def rows(results: Results, columns: Sequence[str]) -> list[Row]:
             ]
             table.append(Row(arm, texts, "–".join(f"{count:,}" for count in sorted({counts[0], counts[-1]}))))
     return table
+
+
+def opponents(results: Results, student: str, metric: str) -> Iterator[dict[str, Any]]:
+    """The student's paired comparisons in one metric; of whole lists only with arms that write lists."""
+    words = {BETTER: "student better", WORSE: "student worse"}
+    for arm in results.arms:
+        found = results.compare(student, arm.key, metric)
+        if found is not None and (arm.writes_lists or metric != WHOLE_LIST):
+            yield {
+                "arm": arm,
+                "difference": points(found.value),
+                "interval": f"{points(found.low)} to {points(found.high)}",
+                "p": p_words(found.p_value),
+                "p_adjusted": p_words(found.p_adjusted),
+                "n": found.n,
+                "verdict": words.get(found.verdict, found.verdict),
+            }

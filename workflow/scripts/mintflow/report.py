@@ -119,7 +119,7 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
             if (table := _table(results, pattern, keys))[1]
         ],
         "opponents": [
-            (title, list(_opponents(results, metric)))
+            (title, list(findings.opponents(results, STUDENT, metric)))
             for title, metric in (
                 ("against other lists: place of the right disease (MRR × 100)", findings.WHOLE_LIST),
                 ("against every arm: right disease first", "top1"),
@@ -166,23 +166,6 @@ def _table(
     measured = [key for key in keys if results.has(pattern.format(key))]
     heads = [labels.metric(key) for key in measured]
     return heads, findings.rows(results, [pattern.format(key) for key in measured])
-
-
-def _opponents(results: findings.Results, metric: str) -> Iterator[dict[str, Any]]:
-    """The student's paired comparisons, one a row; those of whole lists with the arms that write lists."""
-    words = {findings.BETTER: "student better", findings.WORSE: "student worse"}
-    for arm in results.arms:
-        found = results.compare(STUDENT, arm.key, metric)
-        if found is not None and (arm.writes_lists or metric != findings.WHOLE_LIST):
-            yield {
-                "arm": arm,
-                "difference": findings.points(found.value),
-                "interval": f"{findings.points(found.low)} to {findings.points(found.high)}",
-                "p": findings.p_words(found.p_value),
-                "p_adjusted": findings.p_words(found.p_adjusted),
-                "n": found.n,
-                "verdict": words.get(found.verdict, found.verdict),
-            }
 
 
 def examples(material: Material) -> Iterator[dict[str, Any]]:

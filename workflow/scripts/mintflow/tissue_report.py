@@ -127,7 +127,7 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         "main_table": _table(results, MAIN),
         "by_label": _table(results, [f"top1@{label}" for label in sorted(names)], names),
         "opponents": [
-            (title, list(_opponents(results, metric)))
+            (title, list(findings.opponents(results, STUDENT, metric)))
             for title, metric in (
                 ("place of the right tissue in the list (MRR × 100)", findings.WHOLE_LIST),
                 ("right tissue first", "top1"),
@@ -198,22 +198,6 @@ def _table(
     measured = [key for key in keys if results.has(key)]
     heads = [names[key.partition("@")[2]] if names else labels.metric(key) for key in measured]
     return heads, findings.rows(results, measured)
-
-
-def _opponents(results: findings.Results, metric: str) -> Iterator[dict[str, Any]]:
-    words = {findings.BETTER: "student better", findings.WORSE: "student worse"}
-    for arm in results.arms:
-        found = results.compare(STUDENT, arm.key, metric)
-        if found is not None and (arm.writes_lists or metric != findings.WHOLE_LIST):
-            yield {
-                "arm": arm,
-                "difference": findings.points(found.value),
-                "interval": f"{findings.points(found.low)} to {findings.points(found.high)}",
-                "p": findings.p_words(found.p_value),
-                "p_adjusted": findings.p_words(found.p_adjusted),
-                "n": found.n,
-                "verdict": words.get(found.verdict, found.verdict),
-            }
 
 
 def _unlabelled(material: Material) -> Iterator[tuple[str, int, str]]:
