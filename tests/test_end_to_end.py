@@ -187,6 +187,6 @@ def test_killed_in_every_rule_it_still_ends_with_the_same_bytes(
         for name in (*same, "student/orpo/adapter/adapter_model.safetensors"):
             one, other = (folder / "results/smoke" / track / name for folder in (first, again))
             assert one.read_bytes() == other.read_bytes(), f"{track}/{name} differs after kills"
-    tables = sorted(path.relative_to(first) for path in first.glob("results/smoke/tissue/tiles/*/*"))
+    tables = sorted(path.relative_to(first) for path in first.glob("results/smoke/tissue/tiles/[0-9]*/*"))
     assert tables and all((first / name).read_bytes() == (again / name).read_bytes() for name in tables)
     assert not list((again / "results").rglob("*.part"))
