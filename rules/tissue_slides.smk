@@ -35,21 +35,7 @@ TILE_FOLDERS = [f"{TISSUE}/tiles/{name}" for name in BATCHES]
 TILE_FILES = TILE_FOLDERS + [f"{TISSUE}/tile_sets/{name}.parquet" for name in TILE_SETS]
 
 
-def slide_files(wildcards):
-    """Slides and regions of a batch; what is missing gets its row in the manifest."""
-    if SLIDES["source"] == "synthetic":
-        return [_drawn]
-    paths = [path for row in BATCH_ROWS[wildcards.batch] for path in (row.path, row.roi) if path]
-    return [given(path)[0] for path in paths if os.path.exists(path)]
-
-
 _place = ("path", "hub", "revision")
-
-
-def tile_set_source(wildcards):
-    """The folder or file of a tile set, downloaded where it comes from the hub."""
-    entry = TILE_SETS[wildcards.name]
-    return f"resources/tile_sets/{wildcards.name}" if entry["hub"] else given(entry["path"])
 
 
 rule make_slides:

@@ -15,7 +15,8 @@ TARGETS["teacher"]["tissue"] = by_arm(f"{TISSUE}/teacher", ["teacher", "prior"])
 # A CLIP of the hub is downloaded once; a local folder is read where it lies.
 _clip = TILE_TEACHER["id"] if TILE_TEACHER["kind"] == "pretrained" else None
 _local = bool(_clip) and os.path.isdir(_clip)
-_clip_folder = _clip if _local or not _clip else f"resources/models/{_clip.replace('/', '--')}"
+_clip_name = re.sub(r"\W+", "-", _clip or "clip")
+_clip_folder = _clip if _local or not _clip else f"resources/models/{_clip_name}"
 
 
 rule fetch_clip:
@@ -23,7 +24,7 @@ rule fetch_clip:
     input:
         code=code("fetch_hub"),
     output:
-        model=directory(_clip_folder if _clip and not _local else "resources/models/clip"),
+        model=directory(f"resources/models/{_clip_name}"),
     log:
         "logs/fetch_clip.log",
     retries: 2
