@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     if args.images:
         from mintflow.vision_encoding import open_gallery
 
-        gallery = open_gallery(args.base, args.images, [args.prompts])
+        gallery = open_gallery(args.base, args.images, table["image"])
     student = open_student(args.base, args.adapter, settings["student"], exact=False, gallery=gallery)
     shown = [student.encoder.shown(row) for row in table.to_dict("records")]
     answers = generate(

@@ -91,7 +91,9 @@ def main(args: argparse.Namespace) -> None:
     if args.images:
         from mintflow.vision_encoding import VisionEncoder, open_gallery
 
-        gallery = open_gallery(args.base, args.images, [args.train, args.validation])
+        paths = (args.train, args.validation)
+        shown = [name for path in paths for name in io.read_parquet(path, ["image"])["image"]]
+        gallery = open_gallery(args.base, args.images, shown)
         encoder: ChatEncoder = VisionEncoder(tokenizer, ends, template_kwargs, gallery)
         data["images"] = gallery.digest()
     else:

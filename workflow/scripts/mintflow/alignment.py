@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainingArguments
 
-from . import checkpoints
 from .cli import progress
 from .conversations import answer
 from .orpo import IGNORE
-from .trainer import STATE, NotFiniteError, TrainingFlow
+from .trainer import NotFiniteError, ResumableTrainer, TrainingFlow
 from .vision_encoding import BLANK, Gallery, VisionEncoder
 from .vision_models import PROJECTORS, TOWERS, part
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 # the same words for every tile: nothing in them tells which
 REQUEST = [{"role": "user", "content": "Describe the nuclei, the stain and the structure of this H&E image."}]
 TURNS = 8  # four rotations, mirrored or not: a tile has no up and no handedness
-ALL_EYES = (*TOWERS, *PROJECTORS)
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ class CaptionCollator:
         return {"input_ids": ids, "attention_mask": mask, "labels": labels, **seen}
 
 
-class CaptionTrainer(Trainer):
+class CaptionTrainer(ResumableTrainer):
     """Cross-entropy on captions, with a learning rate for the eyes and another for the adapter.
 
     Args:
@@ -242,20 +240,6 @@ class CaptionTrainer(Trainer):
                 field="tissue.student.alignment.learning_rate",
             )
         return grad_norm
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
-
-    def resume(self, checkpoint: Path | None) -> None:
-        """Train from the start or from ``checkpoint``; a checkpoint of a finished run is only loaded."""
-        if checkpoint is not None:
-            state = TrainerState.load_from_json(str(checkpoint / STATE))
-            if state.global_step >= state.max_steps:
-                self._load_from_checkpoint(str(checkpoint))
-                self.state = state
-                return
-        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def training_arguments(

@@ -44,7 +44,34 @@ class NotFiniteError(InputError):
     """The loss or a gradient is no finite number; training stops before it reaches the weights."""
 
 
-class OrpoTrainer(Trainer):
+class ResumableTrainer(Trainer):
+    """A trainer whose checkpoints are sealed when whole, and which goes on from one.
+
+    Subclasses set ``flow`` before they call the base class.
+    """
+
+    flow: TrainingFlow
+
+    def resume(self, checkpoint: Path | None) -> None:
+        """Train from the start or from ``checkpoint``; a checkpoint of a finished run is only loaded."""
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / STATE))
+            if state.global_step >= state.max_steps or self.flow.out_of_patience(state):
+                self._load_from_checkpoint(str(checkpoint))
+                self.state = state
+                if self.args.load_best_model_at_end and state.best_model_checkpoint:
+                    self._load_best_model()
+                return
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # every process writes its own random state
+        if self.args.should_save:
+            checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+
+
+class OrpoTrainer(ResumableTrainer):
     """Trains and evaluates on batches of ``SharedPromptCollator``.
 
     The loss of an optimiser step is that of its pairs taken together, whatever the number of
@@ -146,18 +173,6 @@ class OrpoTrainer(Trainer):
             self._logged_sums.clear()
         super().log(logs, start_time)
 
-    def resume(self, checkpoint: Path | None) -> None:
-        """Train from the start or from ``checkpoint``; a checkpoint of a finished run is only loaded."""
-        if checkpoint is not None:
-            state = TrainerState.load_from_json(str(checkpoint / STATE))
-            if state.global_step >= state.max_steps or self.flow.out_of_patience(state):
-                self._load_from_checkpoint(str(checkpoint))
-                self.state = state
-                if self.args.load_best_model_at_end and state.best_model_checkpoint:
-                    self._load_best_model()
-                return
-        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-
     @property
     def kept_step(self) -> int:
         """The step whose weights the model holds after training."""
@@ -219,12 +234,6 @@ class OrpoTrainer(Trainer):
         self._logged_sums.append(torch.cat([tables.sum(0), count]).double())
         self._step_batches.clear()
         return grad_norm
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()  # every process writes its own random state
-        if self.args.should_save:
-            checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
 
 class TrainingFlow(TrainerCallback):

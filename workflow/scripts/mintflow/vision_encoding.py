@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,13 +160,13 @@ class Gallery:
         return self.batch([pair.image or BLANK for pair in pairs], [pair.prompt for pair in pairs], branch)
 
 
-def open_gallery(base: str | Path, cases: str | Path, tables: Sequence[str | Path]) -> Gallery:
-    """The images that tables show.
+def open_gallery(base: str | Path, cases: str | Path, shown: Iterable[object]) -> Gallery:
+    """The images that are shown, and no others.
 
     Args:
         base: base folder, for its processor.
         cases: parquet of case_id, file, row.
-        tables: parquet tables whose column ``image`` holds case ids, null for the blank image.
+        shown: case ids, as a table's column ``image`` holds them: null for the blank image.
 
     Raises:
         InputError: an image is not among the cases, or cannot be read.
@@ -175,9 +175,7 @@ def open_gallery(base: str | Path, cases: str | Path, tables: Sequence[str | Pat
     from .io import read_parquet
     from .vision_models import load_processor
 
-    wanted = {
-        name for table in tables for name in read_parquet(table, ["image"])["image"] if isinstance(name, str)
-    }
+    wanted = {name for name in shown if isinstance(name, str)}
     known = read_parquet(cases, REFERENCE)
     if missing := sorted(wanted - set(known["case_id"])):
         raise InputError("has no image", file=cases, record=missing[0], field="case_id")
