@@ -82,6 +82,8 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ({"tissue": {"preferences": {"k": 6}}}, ["slides.synthetic.tissues = 8", "would overlap"]),
         ({"tissue": {"cohort": {"labels": ["a", "b"]}}}, ["tissue.cohort.labels = 2"]),
         ({"tissue": {"teacher": {"kind": "pretrained"}}}, ["tissue.teacher.id"]),
+        # every label would have the same embedding
+        ({"tissue": {"teacher": {"prompts": ["tissue"]}}}, ["tissue.teacher.prompts.0", "does not match"]),
         ({"tissue": {"student": {"vision": {"patch_size": 7}}}}, ["image_size: must be a multiple"]),
         (
             {"tissue": {"student": {"base": {"kind": "random"}}}},

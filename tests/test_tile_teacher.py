@@ -117,11 +117,19 @@ def test_no_tile_is_scored_by_a_model_that_saw_its_fold() -> None:
         assert not set(patients[learn]) & set(patients[score])
 
 
+def test_a_training_tile_without_a_fold_is_refused() -> None:
+    """The model for everyone else learned from it."""
+    table = cases()
+    table.loc[3, "fold"] = -1
+    with pytest.raises(InputError, match="record t003, field fold: a training tile without a fold"):
+        tile_teacher.out_of_fold(table, LABELS, lambda learn, stop, score: np.zeros((int(score.sum()), 3)))
+
+
 def test_scores_made_elsewhere(material: Path, tmp_path: Path) -> None:
     table = pd.read_parquet(material / "cases.parquet")
     path = tmp_path / "scores.tsv"
     rows = [(case, label, 1.0) for case in table["case_id"] for label in ("red", "green")]
-    rows += [("t000", "red", 5.0), ("stranger", "red", 1.0), ("t000", "purple", 9.0)]
+    rows += [("t000", "red", 5.0), ("stranger", "red", 1.0), ("t000", "purple", 9.0), ("t001", "blue", 2.0)]
     pd.DataFrame(rows, columns=["case_id", "label_id", "score"]).to_csv(path, sep="\t", index=False)
     scores, summary = train(material, tmp_path, kind="scores", scores=str(path))
     first = scores[scores["case_id"] == "t000"].set_index("label_id")
@@ -133,7 +141,8 @@ def test_scores_made_elsewhere(material: Path, tmp_path: Path) -> None:
     ("rows", "problem"),
     [
         ([("t000", "red", "high")], "record t000, red, field score: 'high' is no finite number"),
-        ([("t000", "red", "1")], "72 tile\\(s\\) without a score of any label"),
+        ([("t000", one, "1") for one in LABELS], "72 tile\\(s\\) without a score of any label"),
+        ([("t000", "red", "1"), ("t000", "Blue", "1")], "field label_id: scores no tile for blue"),
     ],
 )
 def test_unusable_scores_are_named(material: Path, tmp_path: Path, rows: list, problem: str) -> None:

@@ -145,7 +145,7 @@ class ExternalScores:
 
     def __init__(self, path: str | Path, mondo: pd.DataFrame | None = None) -> None:
         self.path = Path(path)
-        self.table = _read_table(self.path)
+        self.table = read_score_table(self.path, COLUMNS)
         # two ids are one disease when they share a MONDO id
         self._mondo = {} if mondo is None else _mondo_ids(mondo)
 
@@ -217,18 +217,23 @@ class ExternalScores:
         return self._mondo.get(disease_id, disease_id)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_score_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Scores made elsewhere: ``columns`` of a parquet file, or of a TSV as text.
+
+    Raises:
+        InputError: the file cannot be read, or lacks a column.
+    """
     if path.suffix == ".parquet":
-        table = read_parquet(path, COLUMNS)
+        table = read_parquet(path, list(columns))
     else:
         try:
             table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col=False)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as TSV: {error}", file=path.name) from error
-        missing = [name for name in COLUMNS if name not in table]
+        missing = [name for name in columns if name not in table]
         if missing:
             raise InputError(f"lacks column(s) {', '.join(missing)}", file=path.name)
-    return table[COLUMNS]
+    return table[list(columns)]
 
 
 def _mondo_ids(mondo: pd.DataFrame) -> dict[str, str]:

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import InputError
-from .io import read_parquet
-from .scores import accuracy
+from .scores import accuracy, read_score_table
 
 # makes (tiles to score x labels) scores from tiles to learn from and tiles to stop by, given as masks
 Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -31,10 +30,17 @@ def out_of_fold(cases: pd.DataFrame, labels: Sequence[str], fit: Fit) -> np.ndar
         labels: ids of the closed set.
         fit: learns from the cases of the first mask, may stop by those of the second, and scores those
             of the third.
+
+    Raises:
+        InputError: a training tile belongs to no fold.
     """
     train = (cases["split"] == "train").to_numpy()
     held_out = (cases["split"] == "validation").to_numpy()
     folds = np.where(train, cases["fold"].to_numpy(), -1)
+    if (train & (folds < 0)).any():
+        # it would be scored by the model that learned from it
+        first = cases["case_id"].to_numpy()[train & (folds < 0)][0]
+        raise InputError("a training tile without a fold", record=first, field="fold")
     scores = np.empty((len(cases), len(labels)))
     for fold in sorted(set(folds.tolist())):
         here = folds == fold
@@ -61,21 +67,13 @@ def read_scores(path: str | Path, cases: pd.DataFrame, labels: Sequence[str]) ->
     Args:
         path: parquet or TSV of case_id, label_id, score.
         cases: case_id.
-        labels: ids of the closed set; rows of others are ignored.
+        labels: ids of the closed set, each of which must occur; rows of others are ignored.
 
     Raises:
         InputError: a column or every score of a case is missing, a case or score is unusable.
     """
     path = Path(path)
-    if path.suffix == ".parquet":
-        table = read_parquet(path, COLUMNS)
-    else:
-        try:
-            table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col=False)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot be read as TSV: {error}", file=path.name) from error
-        if missing := [name for name in COLUMNS if name not in table]:
-            raise InputError(f"lacks column(s) {', '.join(missing)}", file=path.name)
+    table = read_score_table(path, COLUMNS)
     values = pd.to_numeric(table["score"], errors="coerce").to_numpy(np.float64)
     if not np.isfinite(values).all():
         row = table[~np.isfinite(values)].iloc[0]
@@ -87,6 +85,12 @@ def read_scores(path: str | Path, cases: pd.DataFrame, labels: Sequence[str]) ->
         )
     rows = pd.Index(cases["case_id"]).get_indexer(table["case_id"])
     columns = pd.Index(labels).get_indexer(table["label_id"])
+    if unnamed := sorted(set(labels) - set(table["label_id"])):
+        raise InputError(
+            f"scores no tile for {unnamed[0]}: is it called otherwise there?",
+            file=path.name,
+            field="label_id",
+        )
     scores = np.full((len(cases), len(labels)), -np.inf)
     known = (rows >= 0) & (columns >= 0)
     np.maximum.at(scores, (rows[known], columns[known]), values[known])
