@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from transformers import (
     CLIPModel,
     CLIPProcessor,
     PreTrainedTokenizerFast,
+    Siglip2Config,
+    Siglip2ImageProcessorPil,
+    Siglip2Model,
+    Siglip2Processor,
     SiglipConfig,
     SiglipImageProcessorPil,
     SiglipModel,
@@ -47,6 +52,10 @@ def make(kind: str, folder: Path) -> Path:
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))
         size = {"size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}}
         processor = CLIPProcessor(CLIPImageProcessorPil(**size), words)
+    elif kind == "siglip2":  # whose tower also reads which patches are padding
+        vision = {**TOWER, "num_patches": 16, "patch_size": 8}
+        model = Siglip2Model(Siglip2Config(text_config={**text, "projection_size": 16}, vision_config=vision))
+        processor = Siglip2Processor(Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16), words)
     else:
         model = SiglipModel(SiglipConfig(text_config={**text, "projection_size": 16}, vision_config=vision))
         processor = SiglipProcessor(SiglipImageProcessorPil(size={"height": 24, "width": 24}), words)
@@ -63,9 +72,9 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_embeddings_are_normalised_and_batches_do_not_matter(folder: Path) -> None:
     model = PretrainedClip(folder)
     images = [picture(seed) for seed in range(5)]
-    seen = model.embed_images(images)
+    seen = model.embed_images(iter(images), 5)
     assert torch.allclose(seen.norm(dim=-1), torch.ones(5), atol=1e-5)
-    assert torch.allclose(seen[3], model.embed_images(images[3:4])[0], atol=1e-5)
+    assert torch.allclose(seen[3], model.embed_images(images[3:4], 1)[0], atol=1e-5)
     labels = model.embed_labels(LABELS, ["an image of {label}", "{label}"])
     assert labels.shape == (3, seen.shape[1]) and torch.allclose(
         labels.norm(dim=-1), torch.ones(3), atol=1e-5
@@ -119,3 +128,20 @@ def test_pickled_weights_and_other_folders_are_refused(tmp_path: Path) -> None:
         PretrainedClip(tmp_path)
     with pytest.raises(InputError, match="has no image and text tower"):
         PretrainedClip(language(tmp_path / "words"))
+
+
+def test_a_tower_that_reads_more_than_pixels(tmp_path: Path) -> None:
+    model = PretrainedClip(make("siglip2", tmp_path / "model"))
+    images = [picture(1, 40), picture(2, 24), picture(3, 40)]
+    seen = model.embed_images(images, 3)
+    assert torch.allclose(seen.norm(dim=-1), torch.ones(3), atol=1e-5)
+    assert torch.allclose(seen[1], model.embed_images(images[1:2], 1)[0], atol=1e-5)
+
+
+def test_a_truncated_checkpoint_is_named_without_its_place(folder: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"file broken, .*cannot be opened") as caught:
+        PretrainedClip(broken)
+    assert str(tmp_path) not in str(caught.value)

@@ -10,12 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image
 
 import score_tile_prior
 import train_tile_teacher
-from mintflow import clip, tile_teacher
+from mintflow import tile_teacher
 from mintflow.errors import InputError
 
 LABELS = ["blue", "green", "red"]
@@ -68,13 +67,13 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(folder: Path, out: Path, **changes: object) -> tuple[pd.DataFrame, dict]:
+def train(folder: Path, out: Path, threads: int = 1, **changes: object) -> tuple[pd.DataFrame, dict]:
     flags = {
         "settings": json.dumps(SETTINGS | changes),
         "cases": folder / "cases.parquet",
         "labels": folder / "labels.parquet",
         "descriptions": folder / "descriptions.parquet",
-        "threads": 1,
+        "threads": threads,
         "output-scores": out / "scores.parquet",
         "output-summary": out / "summary.json",
     }
@@ -93,10 +92,10 @@ def test_the_small_clip_learns_and_scores_everyone(material: Path, tmp_path: Pat
     assert [model["tiles"] for model in summary["models"]] == [48, 24, 24]
 
 
-def test_same_seed_same_bytes(material: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
+def test_same_seed_same_bytes_whatever_the_number_of_threads(material: Path, tmp_path: Path) -> None:
+    for name, threads in (("one", 1), ("two", 2)):
         (tmp_path / name).mkdir()
-        train(material, tmp_path / name, epochs=2)
+        train(material, tmp_path / name, epochs=2, threads=threads)
     for file in ("scores.parquet", "summary.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -117,32 +116,48 @@ def test_no_tile_is_scored_by_a_model_that_saw_its_fold() -> None:
         assert not set(patients[learn]) & set(patients[score])
 
 
-def test_a_training_tile_without_a_fold_is_refused() -> None:
-    """The model for everyone else learned from it."""
+def test_a_model_without_tiles_to_learn_from_and_a_tile_without_fold_are_refused() -> None:
     table = cases()
-    table.loc[3, "fold"] = -1
-    with pytest.raises(InputError, match="record t003, field fold: a training tile without a fold"):
-        tile_teacher.out_of_fold(table, LABELS, lambda learn, stop, score: np.zeros((int(score.sum()), 3)))
+    training = table["split"] == "train"
+    for changed, problem in (
+        (table.assign(fold=table["fold"].where(~training, 0)), "fold 0 holds every training tile"),
+        (table[~training], "no training tile"),
+        (table.assign(fold=-1), "record t000, field fold: a training tile without a fold"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            tile_teacher.rounds(changed)
+
+
+def test_prompts_and_widths_that_cannot_work_are_named(material: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tissue\.teacher\.prompts: 'tissue' lacks \{label\}"):
+        train(material, tmp_path, prompts=["{label}", "tissue"])
+    with pytest.raises(InputError, match=r"tissue\.teacher\.dim: must be a multiple of 4"):
+        train(material, tmp_path, dim=10)
 
 
 def test_scores_made_elsewhere(material: Path, tmp_path: Path) -> None:
     table = pd.read_parquet(material / "cases.parquet")
     path = tmp_path / "scores.tsv"
-    rows = [(case, label, 1.0) for case in table["case_id"] for label in ("red", "green")]
-    rows += [("t000", "red", 5.0), ("stranger", "red", 1.0), ("t000", "purple", 9.0), ("t001", "blue", 2.0)]
+    labelled = table.loc[table["split"] != "unlabelled", "case_id"]
+    rows = [(case, label, 1.0) for case in labelled for label in ("red", "green")]
+    rows += [("t001", "blue", 0.5), ("t000", "red", 5.0), ("stranger", "red", 1.0), ("t000", "purple", 9.0)]
     pd.DataFrame(rows, columns=["case_id", "label_id", "score"]).to_csv(path, sep="\t", index=False)
     scores, summary = train(material, tmp_path, kind="scores", scores=str(path))
     first = scores[scores["case_id"] == "t000"].set_index("label_id")
     assert first.loc["red", "score"] == 5.0 and first.loc["blue", "rank"] == 3
     assert summary["kind"] == "scores"
+    assert set(scores["case_id"]) == set(labelled)  # an unlabelled tile need not be scored
 
 
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
         ([("t000", "red", "high")], "record t000, red, field score: 'high' is no finite number"),
-        ([("t000", one, "1") for one in LABELS], "72 tile\\(s\\) without a score of any label"),
-        ([("t000", "red", "1"), ("t000", "Blue", "1")], "field label_id: scores no tile for blue"),
+        ([("t000", "red", "1")], "71 tile\\(s\\) without a score of any label"),
+        (
+            [(f"t{n:03d}", label, "1") for n in range(72) for label in ("red", "Blue")],
+            "field label_id: no tile has a score of blue, green",
+        ),
     ],
 )
 def test_unusable_scores_are_named(material: Path, tmp_path: Path, rows: list, problem: str) -> None:
@@ -150,6 +165,8 @@ def test_unusable_scores_are_named(material: Path, tmp_path: Path, rows: list, p
     pd.DataFrame(rows, columns=["case_id", "label_id", "score"]).to_csv(path, sep="\t", index=False)
     with pytest.raises(InputError, match=problem):
         train(material, tmp_path, kind="scores", scores=str(path))
+    with pytest.raises(InputError, match=r"tissue\.teacher\.scores: kind scores needs a file"):
+        train(material, tmp_path, kind="scores", scores=None)
 
 
 def test_prior_is_the_share_of_training_tiles(material: Path, tmp_path: Path) -> None:
@@ -169,16 +186,6 @@ def test_prior_is_the_share_of_training_tiles(material: Path, tmp_path: Path) ->
     score_tile_prior.main(score_tile_prior.arguments().parse_args(words))
     ranks = pd.read_parquet(tmp_path / "p.parquet").groupby("case_id")["rank"].apply(sorted)
     assert all(values == [1, 2, 3] for values in ranks)  # guesses, no ties
-
-
-def test_words_and_augmentation() -> None:
-    words = clip.Words(["An H&E image of soft-tissue.", "Wide spaces"])
-    ids, mask = words.encode(["an image of unknown spaces", ""])
-    assert ids.shape == mask.shape and mask.sum(1).tolist() == [5, 1]
-    pixels = torch.randint(0, 255, (6, 3, 8, 8), dtype=torch.uint8)
-    one, other = (clip.augment(pixels, np.random.default_rng(seed)) for seed in (1, 1))
-    assert torch.equal(one, other) and not torch.equal(one, pixels)
-    assert one.dtype == torch.uint8 and one.shape == pixels.shape
 
 
 def test_a_tile_without_caption_is_named(material: Path, tmp_path: Path) -> None:

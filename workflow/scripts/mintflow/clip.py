@@ -4,6 +4,10 @@ Image and text towers as in Radford et al. (arXiv 2103.00020), by transformers. 
 tiles and texts of one label are all positives of each other (supervised contrastive loss, Khosla et al.,
 arXiv 2004.11362); with the plain loss many negatives would be wrong ones. A text is a label prompt and what
 was measured of the tile; a tile is scored by its similarity to the prompts alone.
+
+A few hundred tiles are too few for a plain vision transformer: its patches are embedded by a few convolutions
+(Xiao et al., arXiv 2106.14881), and what belongs to the stain of the patient rather than to the tissue is
+taken out of the pixels before (`standardise`) or varied in training (`augment`).
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from .errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,10 +31,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mintflow")
 
-PATCHES = 6  # patches along a side
-LAYERS = 4
+PATCHES = 6  # about so many patches along a side
+LAYERS = 2
 TEXT_LAYERS = 2
 HEADS = 4
+WIDTHS = (32, 64, 96)  # of the convolutions, each of which halves the side
+STAIN, TINT = 0.2, 0.1  # standard deviations of log optical density in training: of all channels, of each
 LONGEST_TEXT = 64  # words
 _WORD = re.compile(r"[a-z0-9]+(?:[-&'][a-z0-9]+)*|[^\sa-z0-9]", re.IGNORECASE)
 
@@ -38,29 +46,55 @@ class Tiles:
     """What the teacher is given.
 
     Attributes:
-        pixels: (n, 3, size, size) uint8.
+        pixels: (n, 3, size, size) uint8, as an array, which other processes can be given.
         labels: (n,) position of the label, -1 where there is none.
         captions: what was measured of each tile, in words.
     """
 
-    pixels: Tensor
+    pixels: np.ndarray
     labels: np.ndarray
     captions: Sequence[str]
 
     def take(self, mask: np.ndarray) -> Tiles:
         """Those of the tiles."""
         chosen = np.flatnonzero(mask)
-        return Tiles(
-            self.pixels[torch.from_numpy(chosen)], self.labels[chosen], [self.captions[i] for i in chosen]
-        )
+        return Tiles(self.pixels[chosen], self.labels[chosen], [self.captions[i] for i in chosen])
 
 
-def to_pixels(images: Sequence[Image.Image], size: int) -> Tensor:
-    """Images as (n, 3, size, size) uint8."""
+def to_pixels(image: Image.Image, size: int) -> np.ndarray:
+    """An image as (3, size, size) uint8."""
     from PIL import Image as Pillow
 
-    arrays = [np.asarray(image.resize((size, size), Pillow.Resampling.BICUBIC)) for image in images]
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+    return np.asarray(image.resize((size, size), Pillow.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+class Stem(nn.Sequential):
+    """Patches embedded by convolutions that each halve the side; in place of one convolution a patch.
+
+    Args:
+        halvings: a patch is 2**halvings pixels wide.
+        dim: width of the embedding.
+    """
+
+    def __init__(self, halvings: int, dim: int) -> None:
+        layers: list[nn.Module] = []
+        before = 3
+        for number in range(halvings - 1):
+            width = WIDTHS[min(number, len(WIDTHS) - 1)]
+            layers += [nn.Conv2d(before, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()]
+            before = width
+        super().__init__(*layers, nn.Conv2d(before, dim, 2, 2))
+        self.patch = 2**halvings
+
+    @property
+    def weight(self) -> Tensor:
+        """Of the last convolution: transformers asks it for the type of the numbers."""
+        return self[-1].weight
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(n, 3, H, W) to (n, dim, H // patch, W // patch); the rest of a patch is cut off."""
+        high, wide = (side // self.patch * self.patch for side in pixels.shape[-2:])
+        return super().forward(pixels[..., :high, :wide])
 
 
 class Words:
@@ -92,9 +126,14 @@ class SmallClip:
     Args:
         settings: the slice tissue.teacher.
         names: label names, in the order of the label positions.
+
+    Raises:
+        InputError: the width does not fit.
     """
 
     def __init__(self, settings: Mapping[str, Any], names: Sequence[str]) -> None:
+        if settings["dim"] % HEADS:
+            raise InputError(f"must be a multiple of {HEADS}", field="tissue.teacher.dim")
         self.settings, self.names = settings, list(names)
         self.model: CLIPModel | None = None
         self.words: Words | None = None
@@ -127,7 +166,7 @@ class SmallClip:
             order = rng.permutation(len(train.captions))
             for start in range(0, len(order), size):
                 rows = np.sort(order[start : start + size])
-                pixels = augment(train.pixels[torch.from_numpy(rows)], rng).to(device)
+                pixels = augment(torch.from_numpy(train.pixels[rows]), rng).to(device)
                 texts = self._texts(train, rows, rng)
                 loss = self._loss(pixels, texts, train.labels[rows], device)
                 optimizer.zero_grad()
@@ -140,7 +179,7 @@ class SmallClip:
                 if value < best:
                     best, kept, state = value, epoch, copy.deepcopy(self.model.state_dict())
             if epoch % 5 == 4 or epoch == epochs - 1:
-                log.info("teacher: epoch %d/%d, training loss %.3f", epoch + 1, epochs, float(loss))
+                log.info("teacher: epoch %d/%d, training loss %.3f", epoch + 1, epochs, float(loss.detach()))
         if state:
             self.model.load_state_dict(state)
         return {
@@ -166,13 +205,14 @@ class SmallClip:
         from transformers import CLIPConfig, CLIPModel
 
         dim, size = self.settings["dim"], self.settings["image_size"]
+        halvings = max(1, round(np.log2(size / PATCHES)))
         tower = {
             "hidden_size": dim,
             "intermediate_size": 4 * dim,
             "num_attention_heads": HEADS,
             "projection_dim": dim,
         }
-        vision = {**tower, "num_hidden_layers": LAYERS, "image_size": size, "patch_size": -(-size // PATCHES)}
+        vision = {**tower, "num_hidden_layers": LAYERS, "image_size": size, "patch_size": 2**halvings}
         text = {
             **tower,
             "num_hidden_layers": TEXT_LAYERS,
@@ -182,7 +222,9 @@ class SmallClip:
             "bos_token_id": 1,
             "eos_token_id": 1,
         }
-        return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=dim))
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=dim))
+        model.vision_model.embeddings.patch_embedding = Stem(halvings, dim)
+        return model
 
     def _prompts(self) -> list[list[str]]:
         return [
@@ -205,7 +247,7 @@ class SmallClip:
         return texts
 
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
-        seen = self.model.vision_model(pixel_values=pixels.float() / 127.5 - 1).pooler_output
+        seen = self.model.vision_model(pixel_values=standardise(pixels)).pooler_output
         return torch.nn.functional.normalize(self.model.visual_projection(seen), dim=-1)
 
     def _embed_texts(self, texts: Sequence[str], device: str) -> Tensor:
@@ -227,19 +269,58 @@ class SmallClip:
 
     @torch.inference_mode()
     def _held_out_loss(self, tiles: Tiles, device: str) -> float:
-        scores = self.score(tiles.pixels, device)
+        scores = self.score(torch.from_numpy(tiles.pixels), device)
         return -float(scores[np.arange(len(tiles.labels)), tiles.labels].mean())
+
+
+def optical_density(pixels: Tensor) -> Tensor:
+    """Optical density (natural logarithm) of (n, 3, H, W) uint8, float32, 0 for white."""
+    return -torch.log((pixels.float() + 1) / 256)
+
+
+def standardise(pixels: Tensor) -> Tensor:
+    """Optical density without the strength of a stain, (n, 3, H, W) uint8 to float32.
+
+    A tile around its mean and on its own scale, all channels alike, so that hues stay; a blank one is 0.
+    """
+    density = optical_density(pixels)
+    density = density - density.mean((1, 2, 3), keepdim=True)
+    return density / (density.std((1, 2, 3), keepdim=True) + 0.05)
 
 
 def augment(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     """Turn, mirror and stain tiles anew, (n, 3, H, W) uint8 to uint8: tiles have no up, and stains differ.
 
-    Strength and tint of a stain multiply optical density, each channel by its own factor near 1.
+    Strength and tint of a stain multiply optical density, all channels by one factor and each by its own.
     """
     turned = []
     for one in pixels:
         one = torch.rot90(one, int(rng.integers(4)), (-2, -1))
         turned.append(one.flip(-1) if rng.random() < 0.5 else one)
-    density = -torch.log((torch.stack(turned).float() + 1) / 256)
-    factors = torch.from_numpy(rng.normal(1.0, 0.12, (len(pixels), 3, 1, 1)).astype(np.float32))
-    return (torch.exp(-density * factors.clamp(0.6, 1.6)) * 256 - 1).clamp(0, 255).round().to(torch.uint8)
+    count = len(pixels)
+    factors = np.exp(rng.normal(0, STAIN, (count, 1, 1, 1)) + rng.normal(0, TINT, (count, 3, 1, 1)))
+    density = optical_density(torch.stack(turned)) * torch.from_numpy(factors.astype(np.float32))
+    return (torch.exp(-density) * 256 - 1).clamp(0, 255).round().to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One model to train: tiles to learn from, to stop by, and pixels to score (n, 3, size, size) uint8."""
+
+    settings: Mapping[str, Any]
+    names: Sequence[str]
+    learn: Tiles
+    stop: Tiles
+    score: np.ndarray
+
+
+def run_round(job: Round, device: str = "cpu") -> tuple[np.ndarray, dict[str, Any]]:
+    """Train and score, on one thread: so the bytes do not depend on how many there are.
+
+    Returns:
+        Log-probabilities (n, labels), and what `SmallClip.fit` tells.
+    """
+    torch.set_num_threads(1)
+    model = SmallClip(job.settings, job.names)
+    told = model.fit(job.learn, job.stop, device)
+    return model.score(torch.from_numpy(job.score), device), told

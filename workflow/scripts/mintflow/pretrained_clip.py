@@ -7,7 +7,8 @@ Medicine 2023).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,35 +37,41 @@ class PretrainedClip:
     """
 
     def __init__(self, folder: str | Path, device: str = "cpu") -> None:
+        from safetensors import SafetensorError
         from transformers import AutoModel, AutoProcessor
 
-        where = "tissue.teacher.id"
+        where, name = "tissue.teacher.id", Path(folder).name
+        local = {"local_files_only": True, "trust_remote_code": False}
         if not any(Path(folder).glob("*.safetensors")):
             raise InputError(
                 "holds no *.safetensors; pickled weights are not read: convert them once",
-                file=folder,
+                file=name,
                 field=where,
             )
         try:
-            model = AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
-            self.processor = AutoProcessor.from_pretrained(str(folder), local_files_only=True, backend="pil")
-        except (OSError, ValueError, ImportError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"cannot be opened: {reason}", file=folder, field=where) from error
+            model = AutoModel.from_pretrained(str(folder), use_safetensors=True, **local)
+            self.processor = AutoProcessor.from_pretrained(str(folder), backend="pil", **local)
+        except (OSError, ValueError, ImportError, SafetensorError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0].replace(str(folder), name)
+            raise InputError(f"cannot be opened: {reason}", file=name, field=where) from error
         if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
-            raise InputError("has no image and text tower", file=folder, field=where)
+            raise InputError("has no image and text tower", file=name, field=where)
         self.model, self.device = model.to(device).float().eval(), device
 
     @torch.inference_mode()
-    def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Normalised embeddings, (n, width) float32 on the CPU."""
-        parts = []
-        starts = range(0, len(images), BATCH)
-        for start in progress(starts, len(starts), "image batches"):
-            given = self.processor.image_processor(list(images[start : start + BATCH]), return_tensors="pt")
-            parts.append(
-                _normalised(self.model.get_image_features(pixel_values=given["pixel_values"].to(self.device)))
-            )
+    def embed_images(self, images: Iterable[Image.Image], total: int) -> Tensor:
+        """Normalised embeddings, (n, width) float32 on the CPU.
+
+        Args:
+            images: read batch by batch, so that never all are in memory.
+            total: how many there are.
+        """
+        parts, left = [], iter(images)
+        for _ in progress(range(-(-total // BATCH)), -(-total // BATCH), "image batches"):
+            given = self.processor.image_processor(list(islice(left, BATCH)), return_tensors="pt")
+            # some towers read more than pixels: which of them are padding, the shape of the image
+            tensors = {key: value.to(self.device) for key, value in given.items()}
+            parts.append(_normalised(self.model.get_image_features(**tensors)))
         return torch.cat(parts)
 
     @torch.inference_mode()
@@ -92,7 +99,7 @@ class PretrainedClip:
 
     def zero_shot(self, images: Tensor, labels: Tensor) -> np.ndarray:
         """Log-probabilities of the labels, (n, labels), from normalised embeddings."""
-        scale = float(self.model.logit_scale.exp())
+        scale = float(self.model.logit_scale.detach().exp())
         return (scale * images.double() @ labels.double().T).log_softmax(-1).numpy()
 
 

@@ -22,29 +22,50 @@ def label_codes(cases: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
     return pd.Index(labels).get_indexer(cases["label_id"])
 
 
+def rounds(cases: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Masks of what to learn from, stop by and score, for each model: one a fold, first that of all others.
+
+    Args:
+        cases: case_id, split, fold; training tiles have folds >= 0.
+
+    Raises:
+        InputError: a training tile has no fold, or a model would have nothing to learn from.
+    """
+    train = (cases["split"] == "train").to_numpy()
+    held_out = (cases["split"] == "validation").to_numpy()
+    folds = np.where(train, cases["fold"].to_numpy(), -1)
+    if (bad := train & (folds < 0)).any():
+        raise InputError(
+            "a training tile without a fold would be scored by a model that saw it",
+            record=cases["case_id"].to_numpy()[bad][0],
+            field="fold",
+        )
+    found = []
+    for fold in sorted(set(folds.tolist())):
+        here = folds == fold
+        learn = train & ~here
+        if not learn.any():
+            problem = "no training tile" if fold < 0 else f"fold {fold} holds every training tile"
+            raise InputError(problem, field="tissue.split.folds")
+        found.append((learn, held_out, here))
+    return found
+
+
 def out_of_fold(cases: pd.DataFrame, labels: Sequence[str], fit: Fit) -> np.ndarray:
     """Scores of all cases, (cases, labels).
 
     Args:
-        cases: split, fold; training tiles have folds >= 0.
+        cases: case_id, split, fold.
         labels: ids of the closed set.
         fit: learns from the cases of the first mask, may stop by those of the second, and scores those
             of the third.
 
     Raises:
-        InputError: a training tile belongs to no fold.
+        InputError: as for `rounds`.
     """
-    train = (cases["split"] == "train").to_numpy()
-    held_out = (cases["split"] == "validation").to_numpy()
-    folds = np.where(train, cases["fold"].to_numpy(), -1)
-    if (train & (folds < 0)).any():
-        # it would be scored by the model that learned from it
-        first = cases["case_id"].to_numpy()[train & (folds < 0)][0]
-        raise InputError("a training tile without a fold", record=first, field="fold")
     scores = np.empty((len(cases), len(labels)))
-    for fold in sorted(set(folds.tolist())):
-        here = folds == fold
-        scores[here] = fit(train & ~here if fold >= 0 else train, held_out, here)
+    for learn, stop, here in rounds(cases):
+        scores[here] = fit(learn, stop, here)
     return scores
 
 
@@ -61,16 +82,31 @@ def summary(scores: np.ndarray, cases: pd.DataFrame, labels: Sequence[str]) -> d
     return {"accuracy": found, "labels": list(labels)}
 
 
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuse a label prompt that says the same of every label.
+
+    Raises:
+        InputError: one lacks ``{label}``.
+    """
+    for prompt in prompts:
+        if "{label}" not in prompt:
+            raise InputError(f"{prompt!r} lacks {{label}}", field="tissue.teacher.prompts")
+
+
 def read_scores(path: str | Path, cases: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
     """Scores made elsewhere, (cases, labels); labels that a case lacks rank below all it has.
 
     Args:
-        path: parquet or TSV of case_id, label_id, score.
-        cases: case_id.
-        labels: ids of the closed set, each of which must occur; rows of others are ignored.
+        path: parquet or TSV of case_id, label_id, score; rows of other cases and labels are ignored.
+        cases: case_id, split.
+        labels: ids of the closed set.
+
+    Returns:
+        Scores; NaN in the whole row of an unlabelled case that the file lacks.
 
     Raises:
-        InputError: a column or every score of a case is missing, a case or score is unusable.
+        InputError: a column, every score of a label or every score of a labelled case is missing, or a
+            score is unusable.
     """
     path = Path(path)
     table = read_score_table(path, COLUMNS)
@@ -85,23 +121,25 @@ def read_scores(path: str | Path, cases: pd.DataFrame, labels: Sequence[str]) ->
         )
     rows = pd.Index(cases["case_id"]).get_indexer(table["case_id"])
     columns = pd.Index(labels).get_indexer(table["label_id"])
-    if unnamed := sorted(set(labels) - set(table["label_id"])):
-        raise InputError(
-            f"scores no tile for {unnamed[0]}: is it called otherwise there?",
-            file=path.name,
-            field="label_id",
-        )
     scores = np.full((len(cases), len(labels)), -np.inf)
     known = (rows >= 0) & (columns >= 0)
     np.maximum.at(scores, (rows[known], columns[known]), values[known])
-    empty = np.isinf(scores).all(axis=1)
-    if empty.any():
-        first = cases["case_id"].to_numpy()[empty][0]
+    missing = np.isinf(scores)
+    empty = missing.all(axis=1)
+    if (lost := empty & (cases["split"] != "unlabelled").to_numpy()).any():
+        first = cases["case_id"].to_numpy()[lost][0]
         raise InputError(
-            f"{int(empty.sum())} tile(s) without a score of any label", file=path.name, record=first
+            f"{int(lost.sum())} tile(s) without a score of any label", file=path.name, record=first
         )
-    lowest = np.where(np.isinf(scores), np.inf, scores).min(axis=1, keepdims=True)
-    return np.where(np.isinf(scores), lowest - 1.0, scores)
+    if (never := missing.all(axis=0)).any():  # a label under another name would come last everywhere
+        raise InputError(
+            f"no tile has a score of {', '.join(np.array(labels)[never])}; label ids are those of "
+            "labels.parquet",
+            file=path.name,
+            field="label_id",
+        )
+    lowest = np.where(missing, np.inf, scores).min(axis=1, keepdims=True)
+    return np.where(empty[:, None], np.nan, np.where(missing, lowest - 1.0, scores))
 
 
 def prior(cases: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
