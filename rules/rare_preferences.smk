@@ -7,11 +7,12 @@ REQUIRED INPUTS:
     results/{run}/rare/knowledge/{candidates,information_content}.parquet
 OUTPUTS:
     prompts         = results/{run}/rare/prompts.parquet
-    pairs           = results/{run}/rare/preferences/{train,validation}.parquet
-    card            = results/{run}/rare/preferences/README.md
+    pairs           = results/{run}/rare/{pairs}/{train,validation}.parquet    preferences, or
+    card            = results/{run}/rare/{pairs}/README.md                     preferences-{variant}
 """
 
-TARGETS["preferences"] = {"rare": [f"{RARE}/preferences/README.md"]}
+PAIRS = PLANS["rare"].pairs()
+TARGETS["preferences"] = {"rare": [f"{RARE}/{pairs}/README.md" for pairs in PAIRS]}
 
 
 rule build_prompts:
@@ -53,24 +54,26 @@ rule build_preferences:
     input:
         code=code("build_preferences"),
         prompts=rules.build_prompts.output.prompts,
-        scores=f"{RARE}/teacher/teacher.parquet",
+        scores=lambda wildcards: f"{RARE}/teacher/{PAIRS[wildcards.pairs].teacher}.parquet",
         candidates=f"{RARE}/knowledge/candidates.parquet",
         cases=f"{RARE}/cohort/cases.parquet",
         versions=f"{HPO}/versions.json",
     output:
-        train=f"{RARE}/preferences/train.parquet",
-        validation=f"{RARE}/preferences/validation.parquet",
-        card=f"{RARE}/preferences/README.md",
-        summary=f"{RARE}/preferences/summary.json",
+        train=f"{RARE}/{{pairs}}/train.parquet",
+        validation=f"{RARE}/{{pairs}}/validation.parquet",
+        card=f"{RARE}/{{pairs}}/README.md",
+        summary=f"{RARE}/{{pairs}}/summary.json",
     log:
-        f"logs/{RUN}/rare/build_preferences.log",
+        f"logs/{RUN}/rare/build_preferences/{{pairs}}.log",
+    wildcard_constraints:
+        pairs=any_of(PAIRS),
     conda:
         "../envs/tables.yaml"
     resources:
         mem_mb=memory(2000),
         runtime=minutes(15),
     params:
-        settings=section("rare.preferences"),
+        settings=lambda wildcards: canonical(PAIRS[wildcards.pairs].preferences),
     shell:
         r"""
         python {input.code[0]:q} \

@@ -1,5 +1,5 @@
 """
-The student: preference training of an adapter on its base model.
+The student: training of an adapter on its base model, one for every arm and seed.
 
 REQUIRED INPUTS:
     resources/models/{name}/
@@ -8,23 +8,25 @@ OUTPUTS:
     adapter         = results/{run}/rare/student/{arm}/adapter/      PEFT, with a model card
     log             = results/{run}/rare/student/{arm}/log.jsonl
     summary         = results/{run}/rare/student/{arm}/training.json
+    learning rate   = results/{run}/rare/student/{arm}/learning_rate.json    where rates are searched
 """
 
 # What training depends on; threads, launcher and GPUs change its speed, not its result.
 _speed = ("threads", "launcher", "gpus")
-_training = {key: value for key, value in STUDENT.items() if key not in _speed}
+STUDENT = config["rare"]["student"]
 TARGETS["train"] = {"rare": [f"{RARE}/student/{arm}/training.json" for arm in TRAINED]}
 
 _merged = {"merged": directory(f"{RARE}/student/{{arm}}/merged")} if STUDENT["merge"] else {}
 
 
 rule train_student:
-    """ORPO on the teacher's pairs; goes on from its last checkpoint when it was interrupted."""
+    """One arm on the teacher's lists; goes on from its last checkpoint when it was interrupted."""
     input:
         code=code("train_student"),
-        base=BASE,
-        train=f"{RARE}/preferences/train.parquet",
-        validation=f"{RARE}/preferences/validation.parquet",
+        base=base_of("rare"),
+        train=pairs_in(RARE, "rare", "train"),
+        validation=pairs_in(RARE, "rare", "validation"),
+        rate=learning_rate_in(RARE, "rare"),
     output:
         **_merged,
         adapter=directory(f"{RARE}/student/{{arm}}/adapter"),
@@ -35,17 +37,19 @@ rule train_student:
     benchmark:
         f"benchmarks/{RUN}/rare/train_student/{{arm}}.tsv"
     wildcard_constraints:
-        arm="|".join(TRAINED),
+        arm=any_of(JOBS["rare"]),
     conda:
         "../envs/train_student.yaml"
-    threads: STUDENT["threads"]
+    threads: of_arm("rare", "threads")
     resources:
         mem_mb=memory(8000),
         runtime=minutes(240),
-        gpu=STUDENT["gpus"],
+        gpu=of_arm("rare", "gpus"),
     params:
-        settings=packed(_training),
-        launcher=STUDENT["launcher"],
+        settings=training_settings("rare", _speed),
+        launcher=of_arm("rare", "launcher"),
+        objective=objective_of("rare"),
+        rate=lambda wildcards, input: optional("--learning-rate", input.rate),
         checkpoints=f"{RARE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
         images=[],
@@ -54,6 +58,7 @@ rule train_student:
         export OMP_NUM_THREADS={threads}
         {params.launcher} {input.code[0]:q} \
             --settings {params.settings:q} \
+            --arm {params.objective} {params.rate:q} \
             --base {input.base:q} \
             --train {input.train:q} \
             --validation {input.validation:q} {params.images:q} \
@@ -62,4 +67,34 @@ rule train_student:
             --output-adapter {output.adapter:q} {params.merged:q} \
             --output-log {output.events:q} \
             --output-summary {output.summary:q} 2>&1 | tee {log:q}
+        """
+
+
+rule choose_learning_rate:
+    """Of the rates on trial, the one whose answers to the validation cases are best."""
+    input:
+        code=code("choose_learning_rate"),
+        answers=trials_of(RARE, "rare"),
+        cases=f"{RARE}/cohort/cases.parquet",
+        labels=f"{RARE}/knowledge/candidates.parquet",
+    output:
+        rate=f"{RARE}/student/{{arm}}/learning_rate.json",
+    log:
+        f"logs/{RUN}/rare/choose_learning_rate/{{arm}}.log",
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        answers=lambda wildcards, input: named(input.answers),
+        label="disease_id",
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --answers {params.answers:q} \
+            --cases {input.cases:q} \
+            --labels {input.labels:q} \
+            --label {params.label} \
+            --output {output.rate:q} 2>&1 | tee {log:q}
         """

@@ -7,25 +7,20 @@ OUTPUTS:
     metrics         = results/{run}/tissue/metrics.csv         arm, metric, value, ci_low, ci_high, n
     comparisons     = results/{run}/tissue/comparisons.csv     paired tests between arms
     confusion       = results/{run}/tissue/confusion.csv       arm, truth, predicted, count
+    seeds           = results/{run}/tissue/seeds.csv         arm, run, metric, value, n
     per case        = results/{run}/tissue/evaluation/{per_case,grounded}.parquet
 """
 
 TARGETS["evaluate"]["tissue"] = [
     f"{TISSUE}/{name}.csv" for name in ("metrics", "comparisons", "confusion")
 ]
-_seeing = {
-    "student": {key: VISION[key] for key in ("device", "attention", "chat_template_kwargs")}
-    | {"base": {"dtype": VISION["base"]["dtype"]}},
-    "k": config["tissue"]["preferences"]["k"],
-    "evaluation": {key: config["tissue"]["evaluation"][key] for key in _generation_keys},
-}
 
 
 use rule generate_answers as answer_tiles with:
     input:
         code=code("generate_answers"),
-        base=VISION_BASE,
-        adapter=adapter_in(TISSUE),
+        base=base_of("tissue"),
+        adapter=adapter_in(TISSUE, "tissue"),
         prompts=f"{TISSUE}/prompts.parquet",
         cases=f"{TISSUE}/cohort/cases.parquet",
         images=TILE_FILES,
@@ -36,15 +31,16 @@ use rule generate_answers as answer_tiles with:
     benchmark:
         f"benchmarks/{RUN}/tissue/generate_answers/{{arm}}.tsv"
     wildcard_constraints:
-        arm="|".join(VISION_ARMS),
-    threads: VISION["threads"]
+        arm=any_of(students("tissue")),
+    threads: of_arm("tissue", "threads")
     resources:
         mem_mb=memory(6000),
         runtime=minutes(120),
-        gpu=VISION["gpus"],
+        gpu=of_arm("tissue", "gpus"),
     params:
-        settings=packed(_seeing),
+        settings=inference_settings("tissue", _generation),
         control=control_of,
+        split=split_of,
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
         images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
 
@@ -71,6 +67,7 @@ rule evaluate_tiles:
             labels={"table": "Paired comparisons"},
         ),
         confusion=f"{TISSUE}/confusion.csv",
+        seeds=f"{TISSUE}/seeds.csv",
         per_case=f"{TISSUE}/evaluation/per_case.parquet",
         grounded=f"{TISSUE}/evaluation/grounded.parquet",
     log:
@@ -84,6 +81,7 @@ rule evaluate_tiles:
         settings=settings(evaluation="tissue.evaluation", preferences="tissue.preferences"),
         answers=lambda wildcards, input: named(input.answers),
         scores=lambda wildcards, input: named(input.scores),
+        variants=variants_of("tissue"),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -92,9 +90,11 @@ rule evaluate_tiles:
             --labels {input.labels:q} \
             --answers {params.answers:q} \
             --scores {params.scores:q} \
+            --variants {params.variants:q} \
             --output-metrics {output.metrics:q} \
             --output-comparisons {output.comparisons:q} \
             --output-confusion {output.confusion:q} \
+            --output-seeds {output.seeds:q} \
             --output-per-case {output.per_case:q} \
             --output-grounded {output.grounded:q} 2>&1 | tee {log:q}
         """

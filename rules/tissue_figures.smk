@@ -42,7 +42,7 @@ use rule plot_metrics as plot_tissue with:
 use rule plot_training as plot_vision_training with:
     input:
         code=code("plot_training"),
-        events=expand(f"{TISSUE}/student/{{arm}}/log.jsonl", arm=TRAINED),
+        events=expand(f"{TISSUE}/student/{{arm}}/log.jsonl", arm=VISION_TRAINED),
     output:
         svg=report(
             f"{TISSUE}/figures/training_curves.svg",

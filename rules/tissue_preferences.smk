@@ -6,11 +6,12 @@ REQUIRED INPUTS:
     results/{run}/tissue/teacher/teacher.parquet
 OUTPUTS:
     prompts         = results/{run}/tissue/prompts.parquet
-    pairs           = results/{run}/tissue/preferences/{train,validation}.parquet
-    card            = results/{run}/tissue/preferences/README.md
+    pairs           = results/{run}/tissue/{pairs}/{train,validation}.parquet    preferences, or
+    card            = results/{run}/tissue/{pairs}/README.md                     preferences-{variant}
 """
 
-TARGETS["preferences"]["tissue"] = [f"{TISSUE}/preferences/README.md"]
+TILE_PAIRS = PLANS["tissue"].pairs()
+TARGETS["preferences"]["tissue"] = [f"{TISSUE}/{pairs}/README.md" for pairs in TILE_PAIRS]
 
 
 rule build_tile_prompts:
@@ -54,19 +55,21 @@ rule build_tile_preferences:
         labels=f"{TISSUE}/cohort/labels.parquet",
         cases=f"{TISSUE}/cohort/cases.parquet",
     output:
-        train=f"{TISSUE}/preferences/train.parquet",
-        validation=f"{TISSUE}/preferences/validation.parquet",
-        card=f"{TISSUE}/preferences/README.md",
-        summary=f"{TISSUE}/preferences/summary.json",
+        train=f"{TISSUE}/{{pairs}}/train.parquet",
+        validation=f"{TISSUE}/{{pairs}}/validation.parquet",
+        card=f"{TISSUE}/{{pairs}}/README.md",
+        summary=f"{TISSUE}/{{pairs}}/summary.json",
     log:
-        f"logs/{RUN}/tissue/build_tile_preferences.log",
+        f"logs/{RUN}/tissue/build_tile_preferences/{{pairs}}.log",
+    wildcard_constraints:
+        pairs=any_of(TILE_PAIRS),
     conda:
         "../envs/tables.yaml"
     resources:
         mem_mb=memory(2000),
         runtime=minutes(15),
     params:
-        settings=section("tissue.preferences"),
+        settings=lambda wildcards: canonical(TILE_PAIRS[wildcards.pairs].preferences),
     shell:
         r"""
         python {input.code[0]:q} \

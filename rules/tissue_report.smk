@@ -74,7 +74,7 @@ rule render_tissue:
         ],
         scores=f"{TISSUE}/teacher/teacher.parquet",
         teacher=f"{TISSUE}/teacher/teacher.json",
-        preferences=rules.build_tile_preferences.output.summary,
+        preferences=f"{TISSUE}/preferences/summary.json",
         training=f"{TISSUE}/student/orpo/training.json",
         alignment=f"{TISSUE}/student/alignment.json" if ALIGNED else [],
         figures=expand(f"{TISSUE}/figures/{{name}}.svg", name=TISSUE_FIGURES),

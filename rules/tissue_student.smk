@@ -13,17 +13,10 @@ OUTPUTS:
 """
 
 VISION = config["tissue"]["student"]
-VISION_ARMS = [
-    "base",
-    "orpo",
-    *[f"orpo-{name}" for name in config["tissue"]["evaluation"]["controls"]],
-]
-TARGETS["train"]["tissue"] = [f"{TISSUE}/student/{arm}/training.json" for arm in TRAINED]
+TARGETS["train"]["tissue"] = [f"{TISSUE}/student/{arm}/training.json" for arm in VISION_TRAINED]
 
 # The embedded and the random model are composed and aligned here; any other sees already.
 ALIGNED = VISION["base"]["kind"] in ("embedded", "random")
-_language = f"resources/models/{VISION['base']['name']}"
-VISION_BASE = f"{TISSUE}/student/base" if ALIGNED else _language
 _vision_merged = (
     {"merged": directory(f"{TISSUE}/student/{{arm}}/merged")} if VISION["merge"] else {}
 )
@@ -36,7 +29,7 @@ rule align_student:
     """A vision tower and a projector on the language model, trained on captions that name no tissue."""
     input:
         code=code("align_student"),
-        language=_language,
+        language=f"resources/models/{VISION['base']['name']}",
         cases=f"{TISSUE}/cohort/cases.parquet",
         descriptions=f"{TISSUE}/cohort/descriptions.parquet",
         images=TILE_FILES,
@@ -79,9 +72,10 @@ rule align_student:
 use rule train_student as train_vision_student with:
     input:
         code=code("train_student"),
-        base=VISION_BASE,
-        train=f"{TISSUE}/preferences/train.parquet",
-        validation=f"{TISSUE}/preferences/validation.parquet",
+        base=base_of("tissue"),
+        train=pairs_in(TISSUE, "tissue", "train"),
+        validation=pairs_in(TISSUE, "tissue", "validation"),
+        rate=learning_rate_in(TISSUE, "tissue"),
         cases=f"{TISSUE}/cohort/cases.parquet",
         images=TILE_FILES,
     output:
@@ -93,14 +87,33 @@ use rule train_student as train_vision_student with:
         f"logs/{RUN}/tissue/train_student/{{arm}}.log",
     benchmark:
         f"benchmarks/{RUN}/tissue/train_student/{{arm}}.tsv"
-    threads: VISION["threads"]
+    wildcard_constraints:
+        arm=any_of(JOBS["tissue"]),
+    threads: of_arm("tissue", "threads")
     resources:
         mem_mb=memory(8000),
         runtime=minutes(240),
-        gpu=VISION["gpus"],
+        gpu=of_arm("tissue", "gpus"),
     params:
-        settings=packed({key: value for key, value in VISION.items() if key not in _unlearned}),
-        launcher=VISION["launcher"],
+        settings=training_settings("tissue", _unlearned),
+        launcher=of_arm("tissue", "launcher"),
+        objective=objective_of("tissue"),
+        rate=lambda wildcards, input: optional("--learning-rate", input.rate),
         checkpoints=f"{TISSUE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
         images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
+
+
+use rule choose_learning_rate as choose_vision_rate with:
+    input:
+        code=code("choose_learning_rate"),
+        answers=trials_of(TISSUE, "tissue"),
+        cases=f"{TISSUE}/cohort/cases.parquet",
+        labels=f"{TISSUE}/cohort/labels.parquet",
+    output:
+        rate=f"{TISSUE}/student/{{arm}}/learning_rate.json",
+    log:
+        f"logs/{RUN}/tissue/choose_learning_rate/{{arm}}.log",
+    params:
+        answers=lambda wildcards, input: named(input.answers),
+        label="label_id",

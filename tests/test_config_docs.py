@@ -51,6 +51,8 @@ def allowed(schema: Mapping[str, Any]) -> str:
         least = schema.get("minItems", 0)
         few = {0: "any of", 1: "one or more of"}.get(least, f"{least} or more of")
         kind = "mappings" if "properties" in schema["items"] else "texts"
+        if schema["items"].get("type") in ("number", "integer"):
+            kind = f"{schema['items']['type']}s"
         limits.append(f"{few} {allowed(schema['items'])}" if "enum" in schema["items"] else f"of {kind}")
     if "pattern" in schema:
         limits.append(f"`{schema['pattern'].strip('^$')}`")

@@ -159,7 +159,7 @@ def test_card_header_names_splits_and_size() -> None:
     ]
 
 
-SETTINGS = {"k": 2, "q": 2, "max_pairs": None, "seed": 5}
+SETTINGS = {"k": 2, "q": 2, "rejected": "bottom", "max_pairs": None, "seed": 5}
 
 
 def write_inputs(folder: Path, *, validation: bool = True) -> None:

@@ -49,7 +49,7 @@ def material(tmp_path: Path) -> Path:
 
 
 def build(folder: Path, **changes: object) -> tuple[pd.DataFrame, pd.DataFrame, str, dict]:
-    settings = {"k": 2, "q": 1, "max_pairs": None, "seed": 1} | changes
+    settings = {"k": 2, "q": 1, "rejected": "bottom", "max_pairs": None, "seed": 1} | changes
     tables = ["--cases", str(folder / "cases.parquet"), "--labels", str(folder / "labels.parquet")]
     asked = {"prompt": TEMPLATE, "k": settings["k"], "controls": ["blank", "shuffled"], "seed": 1}
     build_tile_prompts.main(

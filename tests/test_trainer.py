@@ -22,6 +22,7 @@ from mintflow import checkpoints, io, models, trainer
 from mintflow.adapters import add_adapter
 from mintflow.collate import SharedPromptCollator
 from mintflow.errors import InputError
+from mintflow.objectives import Orpo
 from mintflow.tokenization import ChatEncoder, Pair, encode_pairs
 
 DISEASES = [
@@ -55,6 +56,7 @@ SETTINGS: dict[str, Any] = {
         "max_length": 512,
         "pad_to_multiple": 16,
         "max_dropped_fraction": 0.05,
+        "budget": "tokens",
         "eval_steps": 2,
         "save_steps": 2,
         "log_steps": 3,
@@ -267,24 +269,25 @@ def encoded(inputs: Path, number: int) -> tuple[list[Pair], int]:
     return pairs, tokenizer.pad_token_id
 
 
-def make_trainer(inputs: Path, out: Path, number: int = 16, **changes: Any) -> trainer.OrpoTrainer:
+def make_trainer(
+    inputs: Path, out: Path, number: int = 16, reduction: str = "sequence", **changes: Any
+) -> trainer.PreferenceTrainer:
     config = settings(**changes)
     config["lora"]["dropout"] = 0.0
     pairs, pad = encoded(inputs, number)
     torch.manual_seed(0)
     model = add_adapter(models.load_model(inputs / "base"), config["lora"], autocast=False)
     arguments = trainer.training_arguments(config, out, device="cpu", evaluate=False)
-    return trainer.OrpoTrainer(
+    return trainer.PreferenceTrainer(
         model,
         arguments,
+        objective=Orpo(0.3, reduction),
         collator=SharedPromptCollator(pad),
         train_pairs=pairs,
-        beta=0.3,
-        nll_reduction=config.get("reduction", "sequence"),
     )
 
 
-def weights_of(student: trainer.OrpoTrainer) -> dict[str, torch.Tensor]:
+def weights_of(student: trainer.PreferenceTrainer) -> dict[str, torch.Tensor]:
     return {n: p.detach().clone() for n, p in student.model.named_parameters() if p.requires_grad}
 
 
@@ -298,9 +301,8 @@ def test_accumulation_and_checkpointing_change_nothing(inputs: Path, tmp_path: P
         ("uneven", {"batch_size": 2, "gradient_accumulation": 2, "gradient_checkpointing": True}),
     ):
         student = make_trainer(
-            inputs, tmp_path / name, 17, epochs=1, log_steps=1, learning_rate=0.001, **changes
+            inputs, tmp_path / name, 17, reduction, epochs=1, log_steps=1, learning_rate=0.001, **changes
         )
-        student.nll_reduction = reduction
         student.train()
         losses = [entry["loss"] for entry in student.state.log_history if "loss" in entry]
         results.append((losses, weights_of(student)))
@@ -316,7 +318,7 @@ def test_nan_is_caught_before_the_weights_change(inputs: Path, tmp_path: Path) -
     student = make_trainer(inputs, tmp_path, 8, batch_size=4)
     seen = {token for pair in student.train_dataset for token in pair.prompt + pair.chosen + pair.rejected}
     rare = next(token for token in range(3, student.model.config.vocab_size) if token not in seen)
-    student.train_dataset[5] = planted = Pair("case-planted", [rare, 9], [20, 2], [21, 2])
+    student.rows[5] = student.train_dataset[5] = planted = Pair("case-planted", [rare, 9], [20, 2], [21, 2])
     before = weights_of(student)
 
     def poison(module: Any, args: Any, kwargs: Any, output: Any) -> None:

@@ -10,12 +10,12 @@ import pandas as pd
 from mintflow import cli, io
 from mintflow.conversations import typed
 from mintflow.errors import InputError
-from mintflow.preferences import Lengths, build_pairs, drop_repeats, sample_spread
+from mintflow.preferences import Lengths, build_pairs, drop_repeats, name_truth, sample_spread
 from mintflow.rare_dataset import describe_dataset, summarize_split
 
-MESSAGE_COLUMNS = ["prompt", "chosen", "rejected"]
-ID_COLUMNS = ["chosen_ids", "rejected_ids"]
-COLUMNS = ["case_id", *MESSAGE_COLUMNS, *ID_COLUMNS]
+MESSAGE_COLUMNS = ["prompt", "chosen", "rejected", "truth"]
+LIST_COLUMNS = ["chosen_ids", "rejected_ids", "ranked"]
+COLUMNS = ["case_id", *MESSAGE_COLUMNS, *LIST_COLUMNS, "ranked_scores"]
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Read, pair, write."""
     settings = args.settings
-    wrong = set(settings) ^ {"k", "q", "max_pairs", "seed"}
+    wrong = set(settings) ^ {"k", "q", "rejected", "max_pairs", "seed"}
     if wrong:
         raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", record="rare.preferences")
     cases = io.read_parquet(args.cases, ["case_id", "disease_id", "publication", "split", "simulated"])
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
         pairs, dropped = pair(prompts[prompts["split"] == split], ranking, candidates, cases, settings, limit)
         counts[split] = summarize_split(pairs, cases, candidates, dropped)
         table = pairs.rename(columns={"item_id": "case_id"})[COLUMNS]
-        kept[split] = typed(table, MESSAGE_COLUMNS, ID_COLUMNS)
+        kept[split] = typed(table, MESSAGE_COLUMNS, LIST_COLUMNS, ["ranked_scores"])
         cli.log.info("preferences: %d %s pairs", len(pairs), split)
     if kept["train"].empty:
         raise InputError("no training pair is left: see rare.cohort, rare.split and the teacher's scores")
@@ -70,15 +70,18 @@ def pair(
     limit: int | None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The pairs of one split, and how many were left out for which reason."""
+    labels = candidates.rename(columns={"disease_id": "label_id"})[["label_id", "name"]]
+    items = prompts[["case_id", "prompt"]].rename(columns={"case_id": "item_id"})
+    truth = cases.set_index("case_id")["disease_id"]
     made = build_pairs(
-        prompts[["case_id", "prompt"]].rename(columns={"case_id": "item_id"}),
+        name_truth(items, truth, labels),
         ranking.rename(columns={"case_id": "item_id", "disease_id": "label_id"}),
-        candidates.rename(columns={"disease_id": "label_id"})[["label_id", "name"]],
-        Lengths(settings["k"], settings["q"], "rare.preferences"),
+        labels,
+        Lengths(settings["k"], settings["q"], "rare.preferences", settings["rejected"], settings["seed"]),
     )
     told = made[~made["flat"]]
     unique = drop_repeats(told)
-    kept = sample_spread(unique, cases.set_index("case_id")["disease_id"], limit, settings["seed"])
+    kept = sample_spread(unique, truth, limit, settings["seed"])
     return kept, {
         "dropped_without_preference": len(made) - len(told),
         "dropped_duplicates": len(told) - len(unique),

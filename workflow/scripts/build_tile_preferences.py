@@ -13,13 +13,14 @@ import pandas as pd
 from mintflow import cli, io
 from mintflow.conversations import typed
 from mintflow.errors import InputError
-from mintflow.preferences import Lengths, build_pairs, sample_spread
+from mintflow.preferences import Lengths, build_pairs, name_truth, sample_spread
 from mintflow.settings import exact
 from mintflow.tissue_dataset import describe_dataset, summarize_split
 
-MESSAGE_COLUMNS = ["prompt", "chosen", "rejected"]
-ID_COLUMNS = ["chosen_ids", "rejected_ids"]
-COLUMNS = ["case_id", *MESSAGE_COLUMNS, *ID_COLUMNS, "image", "image_file", "image_row"]
+MESSAGE_COLUMNS = ["prompt", "chosen", "rejected", "truth"]
+LIST_COLUMNS = ["chosen_ids", "rejected_ids", "ranked"]
+IMAGE_COLUMNS = ["image", "image_file", "image_row"]
+COLUMNS = ["case_id", *MESSAGE_COLUMNS, *LIST_COLUMNS, "ranked_scores", *IMAGE_COLUMNS]
 CASES = ["case_id", "label_id", "patient_id", "source", "split", "file", "row", "simulated"]
 
 
@@ -39,7 +40,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Read, pair, write."""
-    settings = exact(args.settings, ("k", "q", "max_pairs", "seed"), "tissue.preferences")
+    settings = exact(args.settings, ("k", "q", "rejected", "max_pairs", "seed"), "tissue.preferences")
     cases = io.read_parquet(args.cases, CASES)
     labels = io.read_parquet(args.labels, ["label_id", "name"])
     ranking = io.read_parquet(args.scores, ["case_id", "label_id", "score", "rank"])
@@ -57,7 +58,8 @@ def main(args: argparse.Namespace) -> None:
         pairs, dropped = pair(shown, ranking, labels, cases, settings, limit)
         counts[split] = summarize_split(pairs, cases, dropped)
         table = pairs.rename(columns={"item_id": "case_id"})[COLUMNS]
-        kept[split] = typed(table, MESSAGE_COLUMNS, ID_COLUMNS).astype({"image": "str", "image_file": "str"})
+        table = typed(table, MESSAGE_COLUMNS, LIST_COLUMNS, ["ranked_scores"])
+        kept[split] = table.astype({"image": "str", "image_file": "str"})
         cli.log.info("preferences: %d %s pairs", len(pairs), split)
     if kept["train"].empty:
         raise InputError("no training pair is left: see tissue.cohort, tissue.split and the teacher's scores")
@@ -81,14 +83,15 @@ def pair(
 
     Tiles never repeat a pair, as each shows its own image.
     """
+    truth = cases.set_index("case_id")["label_id"]
     made = build_pairs(
-        prompts.rename(columns={"case_id": "item_id"}),
+        name_truth(prompts.rename(columns={"case_id": "item_id"}), truth, labels),
         ranking.rename(columns={"case_id": "item_id"}),
         labels,
-        Lengths(settings["k"], settings["q"], "tissue.preferences"),
+        Lengths(settings["k"], settings["q"], "tissue.preferences", settings["rejected"], settings["seed"]),
     )
     told = made[~made["flat"]]
-    kept = sample_spread(told, cases.set_index("case_id")["label_id"], limit, settings["seed"])
+    kept = sample_spread(told, truth, limit, settings["seed"])
     return kept, {
         "dropped_without_preference": len(made) - len(told),
         "left_out_by_max_pairs": len(told) - len(kept),

@@ -29,8 +29,10 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--answers", help="written answers", **arms)
     parser.add_argument("--rankings", help="rankings by likelihood", **arms)
     parser.add_argument("--scores", help="scores of every candidate, the teacher's among them", **arms)
+    parser.add_argument("--variants", nargs="*", default=[], metavar="VARIANT=ARM", help="what each varies")
     parser.add_argument("--output-metrics", required=True, help="CSV")
     parser.add_argument("--output-comparisons", required=True, help="CSV")
+    parser.add_argument("--output-seeds", required=True, help="CSV: what each seed of an arm achieved")
     parser.add_argument("--output-per-case", required=True, help="parquet")
     parser.add_argument("--output-grounded", required=True, help="parquet")
     return parser
@@ -78,7 +80,8 @@ def main(args: argparse.Namespace) -> None:
     if sample:
         for arm, path in rankings.items():
             per_case.append(ev.score_rankings(study, ev.read_ranks(path, arm, sample, labels), arm))
-    measured = pd.concat(per_case).sort_values(["arm", "case_id", "metric"], ignore_index=True)
+    measured, seeds = ev.mean_of_seeds(pd.concat(per_case))
+    measured = measured.sort_values(["arm", "case_id", "metric"], ignore_index=True)
     if grounder.ambiguous:
         cli.log.info("%d list items name several diseases; the candidate counted", grounder.ambiguous)
     common = {
@@ -87,11 +90,12 @@ def main(args: argparse.Namespace) -> None:
         "seed": options["seed"],
     }
     metrics = statistics.summarise(measured, ev.SUFFIXES, BOUNDS, **common)
-    pairs = ev.arm_pairs(set(measured["arm"]))
+    pairs = ev.arm_pairs(set(measured["arm"]), cli.by_arm(args.variants, "--variants"))
     comparisons = statistics.compare(measured, pairs, ev.SUFFIXES, BOUNDS, **common)
     cli.log.info("%d arms on %d patients, %d comparisons", measured["arm"].nunique(), len(cases), len(pairs))
     io.write_csv(metrics, args.output_metrics)
     io.write_csv(comparisons, args.output_comparisons)
+    io.write_csv(seeds, args.output_seeds)
     io.write_parquet(measured, args.output_per_case)
     items = pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=ev.GROUNDED)
     io.write_parquet(items, args.output_grounded)

@@ -23,9 +23,11 @@ def arguments() -> argparse.ArgumentParser:
     arms = {"nargs": "+", "action": "extend", "default": [], "metavar": "ARM=PATH"}
     parser.add_argument("--answers", help="written answers", **arms)
     parser.add_argument("--scores", help="scores of every label, the teacher's among them", **arms)
+    parser.add_argument("--variants", nargs="*", default=[], metavar="VARIANT=ARM", help="what each varies")
     parser.add_argument("--output-metrics", required=True, help="CSV")
     parser.add_argument("--output-comparisons", required=True, help="CSV")
     parser.add_argument("--output-confusion", required=True, help="CSV: arm, truth, predicted, count")
+    parser.add_argument("--output-seeds", required=True, help="CSV: what each seed of an arm achieved")
     parser.add_argument("--output-per-case", required=True, help="parquet")
     parser.add_argument("--output-grounded", required=True, help="parquet")
     return parser
@@ -56,13 +58,17 @@ def main(args: argparse.Namespace) -> None:
         evaluation.add_answers(arm, path)
     for arm, found in ranks.items():
         evaluation.add_scores(arm, found)
-    metrics, comparisons = evaluation.summarise(
-        unit=options["bootstrap_unit"], samples=options["bootstrap_samples"], seed=options["seed"]
+    metrics, comparisons, seeds = evaluation.summarise(
+        unit=options["bootstrap_unit"],
+        samples=options["bootstrap_samples"],
+        seed=options["seed"],
+        variants=cli.by_arm(args.variants, "--variants"),
     )
     patients = evaluation.cases["patient_id"].nunique()
     cli.log.info("%d arms on %d tiles of %d patients", metrics["arm"].nunique(), len(ids), patients)
     io.write_csv(metrics, args.output_metrics)
     io.write_csv(comparisons, args.output_comparisons)
+    io.write_csv(seeds, args.output_seeds)
     io.write_csv(evaluation.confusion(), args.output_confusion)
     io.write_parquet(evaluation.per_case(), args.output_per_case)
     items = evaluation.grounded

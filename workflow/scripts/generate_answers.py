@@ -23,6 +23,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--control", default="none", choices=["none", "blank", "shuffled"], help="which prompts to answer"
     )
+    parser.add_argument(
+        "--split",
+        default="test",
+        choices=["test", "validation"],
+        help="whose prompts; test has every arm of it",
+    )
     parser.add_argument("--output", required=True, help="parquet: case_id, text, n_tokens, finished")
     return parser
 
@@ -41,11 +47,10 @@ def main(args: argparse.Namespace) -> None:
     evaluation = checked(settings["evaluation"], "max_new_tokens", "generation_batch_size")
     columns = ["case_id", "split", "control", "prompt"]
     table = io.read_parquet(args.prompts, [*columns, "image"] if args.images else columns)
-    table = table[
-        table["split"].isin([*SUFFIXES, "unlabelled"]) & (table["control"] == args.control)
-    ].sort_values("case_id")
+    splits = [*SUFFIXES, "unlabelled"] if args.split == "test" else [args.split]
+    table = table[table["split"].isin(splits) & (table["control"] == args.control)].sort_values("case_id")
     if table.empty:
-        raise InputError(f"no test prompts with control {args.control}", file=args.prompts)
+        raise InputError(f"no {args.split} prompts with control {args.control}", file=args.prompts)
     gallery = None
     if args.images:
         from mintflow.vision_encoding import open_gallery

@@ -1,6 +1,7 @@
-"""Train the student by ORPO on preference pairs and write its adapter.
+"""Train one arm of the student on preference pairs and write its adapter.
 
-Settings: the slice {track}.student of the configuration. May be started by torchrun or accelerate.
+Settings: the slice {track}.student of the configuration, without the sections of other
+objectives. May be started by torchrun or accelerate.
 A run that was interrupted goes on from its last whole checkpoint when nothing it depends on changed.
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import mintflow
 from mintflow import cli, io
+from mintflow.arms import OBJECTIVES
 from mintflow.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,17 +26,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mintflow")
 
-COLUMNS = ["case_id", "prompt", "chosen", "rejected"]
 # settings that do not change what is learned
 IRRELEVANT = ("launcher", "gpus", "threads", "merge")
 # modules that do: checkpoints of other code are not gone on from
-LEARNING = ("adapters", "collate", "models", "orpo", "tokenization", "trainer")
+LEARNING = ("adapters", "budget", "collate", "models", "tokenization", "trainer", "training")
+ALSO = {"orpo": ("objectives", "orpo"), "listwise": ("objectives", "listwise", "orpo")}
 SEEING = ("images", "vision_encoding", "vision_features", "vision_models")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
     parser = cli.with_track(cli.parser(__doc__))
+    parser.add_argument("--arm", default="orpo", choices=OBJECTIVES, help="what is minimised")
+    parser.add_argument("--learning-rate", help="JSON of choose_learning_rate.py; else the settings' own")
     parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
     parser.add_argument("--train", required=True, help="preference pairs to learn from, parquet")
     parser.add_argument(
@@ -63,17 +67,19 @@ def main(args: argparse.Namespace) -> None:
     import torch
     from transformers import set_seed
 
-    from mintflow import checkpoints, models, trainer
+    from mintflow import checkpoints, models, trainer, training
     from mintflow.adapters import add_adapter, merge_adapter, write_adapter
     from mintflow.cards import model_card
-    from mintflow.collate import SharedPromptCollator
     from mintflow.tokenization import ChatEncoder
     from mintflow.training_summary import summarize, without_timings
 
     started = time.monotonic()
-    settings = args.settings
+    settings, objective = args.settings, args.arm
     try:
-        training, orpo, seed = settings["training"], settings["orpo"], settings["training"]["seed"]
+        if args.learning_rate:
+            chosen = io.read_json(args.learning_rate)["learning_rate"]
+            settings = settings | {"training": settings["training"] | {"learning_rate": chosen}}
+        seed = settings["training"]["seed"]
         autocast = settings["precision"] == "bf16"
         merge, template_kwargs = settings["merge"], settings["chat_template_kwargs"]
     except KeyError as error:
@@ -100,21 +106,31 @@ def main(args: argparse.Namespace) -> None:
         encoder = ChatEncoder(tokenizer, ends, template_kwargs)
     pairs, dropped = {}, {}
     for name, path in (("train", args.train), ("validation", args.validation)):
-        pairs[name], dropped[name] = _read_pairs(path, encoder, training, sees=gallery is not None)
+        pairs[name], dropped[name] = _read_pairs(path, encoder, settings, objective, gallery is not None)
+    standard = pairs["train"]
+    if objective == "sft-truth":
+        standard, _ = _read_pairs(args.train, encoder, settings, "sft", gallery is not None)
     if not pairs["train"]:
         raise InputError("there is no pair to train on", file=Path(args.train).name)
 
-    train_args = trainer.training_arguments(
-        settings, args.checkpoints, device=device, evaluate=bool(pairs["validation"])
+    passes = training.passes_for(objective, settings, pairs["train"], standard)
+    train_args = training.arguments_for(
+        objective,
+        settings,
+        args.checkpoints,
+        device=device,
+        evaluate=bool(pairs["validation"]),
+        passes=passes,
     )
     origin = {
+        "arm": objective,
         "settings": {key: value for key, value in settings.items() if key not in IRRELEVANT},
         "data": data,
         "base": base,
         "processes": train_args.world_size,
         "code": {
             name: io.sha256_file(Path(mintflow.__file__).with_name(f"{name}.py"))
-            for name in LEARNING + SEEING * bool(gallery)
+            for name in LEARNING + ALSO.get(objective, ("trl_arms",)) + SEEING * bool(gallery)
         },
         "mintflow": mintflow.__version__,
     }
@@ -137,21 +153,7 @@ def main(args: argparse.Namespace) -> None:
             model.to(device)
         whole = prepare_eyes(model, gallery, settings, autocast=autocast, **eyes)
     model = add_adapter(model, settings["lora"], autocast=autocast, trained_whole=whole)
-    student = trainer.OrpoTrainer(
-        model,
-        train_args,
-        collator=SharedPromptCollator(
-            tokenizer.pad_token_id,
-            orpo["nll_scope"],
-            extra_inputs=gallery,
-            multiple=training["pad_to_multiple"],
-        ),
-        train_pairs=pairs["train"],
-        held_out=pairs["validation"],
-        beta=orpo["beta"],
-        nll_reduction=orpo["nll_reduction"],
-        patience=training["patience"],
-    )
+    student = training.build_trainer(objective, model, train_args, settings, tokenizer, pairs, gallery)
     training_started = time.monotonic()
     student.resume(checkpoint)
     seconds = time.monotonic() - training_started
@@ -171,6 +173,9 @@ def main(args: argparse.Namespace) -> None:
             "dropped": dropped,
             "data": data,
             "base": base["id"],
+            "arm": objective,
+            "passes": round(passes, 4),
+            "learning_rate": settings["training"]["learning_rate"],
             "resumed_from_step": first_step,
             "seconds": round(time.monotonic() - started, 1),
             "training_seconds": round(seconds, 1),
@@ -193,17 +198,22 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _read_pairs(
-    path: str, encoder: ChatEncoder, training: dict[str, Any], *, sees: bool
+    path: str, encoder: ChatEncoder, settings: dict[str, Any], objective: str, sees: bool
 ) -> tuple[list[Pair], dict[str, int]]:
     from mintflow.tokenization import encode_pairs
+    from mintflow.training import columns, rows_of, with_candidates
 
-    rows = io.read_parquet(path, columns=[*COLUMNS, "image"] if sees else COLUMNS).to_dict("records")
+    wanted = columns(objective)
+    table = io.read_parquet(path, columns=[*wanted, "image"] if sees else wanted).to_dict("records")
+    rows = rows_of(table, objective)
     pairs, dropped = encode_pairs(
         rows,
         encoder,
-        max_length=training["max_length"],
-        max_dropped_fraction=training["max_dropped_fraction"],
+        max_length=settings["training"]["max_length"],
+        max_dropped_fraction=settings["training"]["max_dropped_fraction"],
     )
+    if objective == "listwise":
+        pairs = with_candidates(pairs, rows, encoder, settings)
     log.info("%s: %d pairs, left out %s", Path(path).name, len(pairs), dropped or "none")
     return pairs, dropped
 

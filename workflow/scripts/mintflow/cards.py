@@ -10,7 +10,7 @@ TEMPLATE = """\
 ---
 {header}
 ---
-# ORPO adapter for {base_id}
+# {title} adapter for {base_id}
 
 {what}
 
@@ -27,9 +27,7 @@ inherits the gaps and biases of the teacher, of the {sources} and of the base mo
 | --- | --- |
 {training}
 
-The objective is odds-ratio preference optimisation (Hong et al., arXiv 2403.07691): the negative
-log-likelihood of the teacher's first {things} minus beta times the log-sigmoid of the log odds ratio
-of its first against its last {things}.
+{objective}
 
 ## Held-out preference pairs
 Step {kept_step}. These numbers say how well the adapter follows the teacher, not how well it diagnoses.
@@ -49,6 +47,25 @@ model = PeftModel.from_pretrained(model, "adapter")
 ```
 Prompts must have the wording of the training prompts.
 """
+TITLES = {
+    "orpo": "ORPO",
+    "sft": "SFT",
+    "sft-truth": "SFT (true label)",
+    "dpo": "DPO",
+    "listwise": "Listwise",
+}
+OBJECTIVES = {
+    "orpo": "The objective is odds-ratio preference optimisation (Hong et al., arXiv 2403.07691):\n"
+    "the negative log-likelihood of the teacher's first {things} minus beta times the log-sigmoid of\n"
+    "the log odds ratio of its first against its last {things}.",
+    "sft": "The objective is the likelihood of the teacher's first {things} (supervised fine-tuning by TRL).",
+    "sft-truth": "The objective is the likelihood of the true one of the {things} alone (supervised\n"
+    "fine-tuning by TRL); the teacher's lists were not used.",
+    "dpo": "The objective is direct preference optimisation (Rafailov et al., arXiv 2305.18290) by TRL: the\n"
+    "teacher's first {things} against its last.",
+    "listwise": "The objective is the likelihood of the teacher's first {things}, and the divergence of the\n"
+    "student's likelihoods of single {things} from the teacher's scores of them.",
+}
 READS = {
     "what": "A {variant} adapter that teaches a language model, from text alone, the disease ranking of a\n"
     "multimodal teacher. It answers a list of phenotypes with a numbered list of rare diseases.",
@@ -86,7 +103,9 @@ def model_card(
     words = dict(SEES if sees else READS)
     variant = {"lora": "LoRA", "dora": "DoRA", "rslora": "rsLoRA"}[settings["lora"]["variant"]]
     words["what"] = words["what"].format(variant=variant)
-    lora, orpo, training = settings["lora"], settings["orpo"], settings["training"]
+    lora, training = settings["lora"], settings["training"]
+    arm = summary["arm"]
+    words["title"], words["objective"] = TITLES[arm], OBJECTIVES[arm].format(**words)
     loadable = base.get("hub_id")
     facts = {
         "training pairs": summary["pairs"]["train"],
@@ -95,9 +114,7 @@ def model_card(
         "training pairs, SHA-256": f"`{data['train']}`",
         "held-out pairs, SHA-256": f"`{data['validation']}`",
         **(_of_images(settings, data) if sees else {}),
-        "NLL scope": orpo["nll_scope"],
-        "NLL reduction": orpo["nll_reduction"],
-        "beta": orpo["beta"],
+        **{f"{arm}: {key}": value for key, value in settings.get(arm, {}).items()},
         "adapter": f"{lora['variant']}, r {lora['r']}, alpha {lora['alpha']}, dropout {lora['dropout']}, "
         f"on {lora['target_modules']}",
         "quantisation of the base": settings["quantization"],
@@ -112,7 +129,7 @@ def model_card(
     }
     header = ["library_name: peft", f"pipeline_tag: {'image-text-to-text' if sees else 'text-generation'}"]
     header += [f"base_model: {loadable}"] if loadable else []
-    header += ["tags:", "- orpo", "- lora", "- histopathology" if sees else "- rare-disease"]
+    header += ["tags:", f"- {arm}", "- lora", "- histopathology" if sees else "- rare-disease"]
     metrics = {name: value for name, value in summary["metrics"].items() if name.startswith("eval_")}
     return TEMPLATE.format(
         header="\n".join(header),

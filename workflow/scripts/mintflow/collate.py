@@ -21,7 +21,7 @@ from .orpo import IGNORE
 from .tokenization import Pair
 
 # what the loss reads; all other entries of a batch are inputs of the model
-LOSS_INPUTS = ("targets", "first_completion", "case_ids", "n_tokens")
+LOSS_INPUTS = ("targets", "first_completion", "case_ids", "n_tokens", "wanted")
 # of a batch's pairs and the branch of every column (0 padding, 1 prompt, 2 chosen, 3 rejected)
 ExtraInputs = Callable[[Sequence[Pair], Tensor], Mapping[str, Tensor]]
 

@@ -17,6 +17,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from .arms import CONTROLS, varied
 from .errors import InputError
 
 _LARGEST = 2**31 - 1
@@ -64,7 +65,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
     problems = [*(line for error in errors for line in _explain(error)), *_odd_numbers(filled)]
-    problems = problems or list(_contradictions(filled))
+    problems = problems or list(_contradictions(filled)) or list(_bad_variants(filled, schema))
     if problems:
         raise InputError("\n  " + "\n  ".join(problems), file="configuration")
     return filled
@@ -132,6 +133,42 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         for other, their in bases.items():
             if track < other and base["name"] == their["name"] and base != their:
                 yield f"{other}.student.base.name: {track}.student.base has this name and is another model"
+
+
+def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the configuration as each variant sees it, or with the variant itself."""
+    for track in config["tracks"]:
+        for name, variant in config[track]["variants"].items():
+            where = f"{track}.variants.{name}"
+            if name in (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base"):
+                yield f"{where}: is the name of a kind of arm"
+            if name.endswith(CONTROLS):
+                yield f"{where}: must not end like a control"
+            if "k" in variant.get("preferences", {}):
+                yield f"{where}.preferences.k: stands in the prompts, which all arms share; use another run"
+            if "merge" in variant.get("student", {}):
+                yield f"{where}.student.merge: is the same for all arms"
+            if track == "tissue" and {"vision", "alignment"} & set(variant.get("student", {})):
+                yield f"{where}.student: vision and alignment make the base model, which all arms share"
+            if variant["arm"] == "rag" and track != "rare":
+                yield f"{where}.arm: rag is of the rare track alone"
+            if variant.get("teacher") == "teacher-phenotype" and (
+                track != "rare" or config["rare"]["teacher"]["kind"] != "encoder"
+            ):
+                yield f"{where}.teacher: only the encoder of the rare track has an arm without genotype"
+        try:
+            for name, changed in varied(config, track):
+                validator = jsonschema.Draft202012Validator(schema)
+                wrong = [line for error in validator.iter_errors(changed) for line in _explain(error)]
+                for problem in wrong or _contradictions(changed):
+                    yield f"{track}.variants.{name}: {problem}"
+                own, base = (one[track]["student"]["base"] for one in (changed, config))
+                if own["name"] == base["name"] and own != base:
+                    yield f"{track}.variants.{name}.student.base.name: {base['name']} is another model"
+                if track == "tissue" and own != base and own["kind"] not in ("hub", "local"):
+                    yield f"{track}.variants.{name}.student.base.kind: only hub or local, which see already"
+        except InputError as error:
+            yield str(error)
 
 
 def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:

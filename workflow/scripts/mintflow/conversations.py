@@ -12,6 +12,7 @@ Messages = list[Message]
 
 MESSAGES = pd.ArrowDtype(pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])))
 STRINGS = pd.ArrowDtype(pa.list_(pa.string()))
+NUMBERS = pd.ArrowDtype(pa.list_(pa.float64()))
 
 
 def answer(text: str) -> Messages:
@@ -24,9 +25,15 @@ def text_of(messages: Messages) -> str:
     return "\n".join(message["content"] for message in messages)
 
 
-def typed(table: pd.DataFrame, messages: Sequence[str], lists: Sequence[str] = ()) -> pd.DataFrame:
-    """Give columns their Arrow type: messages, and lists of strings."""
-    kinds = {**dict.fromkeys(messages, MESSAGES), **dict.fromkeys(lists, STRINGS)}
+def typed(
+    table: pd.DataFrame, messages: Sequence[str], lists: Sequence[str] = (), numbers: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Give columns their Arrow type: messages, lists of strings, lists of numbers."""
+    kinds = {
+        **dict.fromkeys(messages, MESSAGES),
+        **dict.fromkeys(lists, STRINGS),
+        **dict.fromkeys(numbers, NUMBERS),
+    }
     return table.assign(
         **{name: pd.Series(table[name].tolist(), table.index, kind) for name, kind in kinds.items()}
     )

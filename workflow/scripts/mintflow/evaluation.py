@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from .arms import OBJECTIVES, PRIMARY, RETRIEVAL, SEED
 from .errors import InputError
 from .io import read_parquet
 from .lists import parse_list
@@ -31,8 +32,7 @@ from .statistics import spread_sample
 
 SUFFIXES = {"test": "", "test_unseen": "_unseen"}  # splits that are evaluated
 TEACHER = "teacher"
-STUDENTS = ("orpo",)  # each compared with every other arm
-OTHER_PAIRS = (("teacher", "teacher-phenotype"),)
+OTHER_PAIRS = (("teacher", "teacher-phenotype"), ("rag", "base"))
 MAX_ITEMS = 100  # of a written list; no sensible answer is longer
 
 CASE_COLUMNS = ["case_id", "disease_id", "publication", "split"]
@@ -239,8 +239,43 @@ def _tidy(study: Study, arm: str, found: Mapping[str, Mapping[str, float]]) -> p
     return pd.DataFrame(rows, columns=PER_CASE)
 
 
-def arm_pairs(arms: Collection[str]) -> list[tuple[str, str]]:
-    """Pairs that are tested: each student with every other arm, and ``OTHER_PAIRS``."""
-    students = [arm for arm in STUDENTS if arm in arms]
-    pairs = [(student, arm) for student in students for arm in sorted(set(arms) - {student})]
-    return pairs + [pair for pair in OTHER_PAIRS if set(pair) <= set(arms)]
+def mean_of_seeds(per_case: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Put together what the seeds of an arm measured: one value a case, the mean over seeds.
+
+    Args:
+        per_case: arm (with its seed in the name unless it is the first), the columns of a case, metric,
+            value.
+
+    Returns:
+        The same with one arm each, and seeds.csv: arm, seed_run, metric, value (mean over cases), n, of
+        arms with more than one seed.
+    """
+    arm = per_case["arm"].str.partition(SEED)[0]
+    if (arm == per_case["arm"]).all():
+        return per_case, pd.DataFrame(columns=["arm", "run", "metric", "value", "n"])
+    several = per_case[arm.isin(arm[arm != per_case["arm"]])]
+    runs = several.groupby(["arm", "metric"])["value"].agg(["mean", "size"]).reset_index()
+    runs = runs.rename(columns={"arm": "run", "mean": "value", "size": "n"})
+    runs.insert(0, "arm", runs["run"].str.partition(SEED)[0])
+    keys = [name for name in per_case.columns if name != "value"]
+    together = per_case.assign(arm=arm).groupby(keys, as_index=False, sort=False)["value"].mean()
+    return together[list(per_case.columns)], runs
+
+
+def arm_pairs(arms: Collection[str], variants: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """Pairs that are tested.
+
+    The primary arm with every other one; every other trained arm with the base model, too; a variant with
+    the arm that it varies instead; and ``OTHER_PAIRS``.
+
+    Args:
+        arms: as measured.
+        variants: variant to the arm that it varies.
+    """
+    variants = variants or {}
+    plain = sorted(set(arms) - set(variants))
+    pairs = [(PRIMARY, arm) for arm in plain if arm != PRIMARY] if PRIMARY in arms else []
+    pairs += [(arm, "base") for arm in plain if arm in (*OBJECTIVES, *RETRIEVAL) and arm != PRIMARY]
+    pairs += [(arm, parent) for arm, parent in sorted(variants.items()) if {arm, parent} <= set(arms)]
+    pairs += [pair for pair in OTHER_PAIRS if pair not in pairs]
+    return [pair for pair in pairs if set(pair) <= set(arms)]

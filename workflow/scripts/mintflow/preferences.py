@@ -17,14 +17,34 @@ from .conversations import answer
 from .errors import InputError
 from .lists import format_list
 
+RANKED = ("ranked", "ranked_scores")
+
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths of the two lists; ``where`` names the configuration section in errors."""
+    """Lengths of the two lists, and which labels below the first k are rejected.
+
+    Attributes:
+        k: of the chosen list.
+        q: of the rejected one.
+        where: names the configuration section in errors.
+        rejected: ``bottom``, the last q; ``hard``, those just below k; ``random``, any below k.
+        seed: of that draw.
+    """
 
     k: int
     q: int
     where: str = "preferences"
+    rejected: str = "bottom"
+    seed: int = 0
+
+    def positions(self, items: int, labels: int) -> np.ndarray:
+        """Places of the rejected labels in the teacher's order, (items, q), increasing."""
+        if self.rejected == "random":
+            lots = np.random.default_rng(self.seed).random((items, labels - self.k))
+            return self.k + np.sort(np.argsort(lots, axis=1)[:, : self.q], axis=1)
+        start = self.k if self.rejected == "hard" else labels - self.q
+        return np.tile(np.arange(start, start + self.q), (items, 1))
 
 
 def order_labels(
@@ -96,10 +116,11 @@ def build_pairs(
 
     Returns:
         The columns of ``items`` plus chosen, rejected (each one assistant message),
-        chosen_ids, rejected_ids (lists of label ids), ``tied`` (the last chosen and
-        the first rejected label share a score: sorting by id decided which is which)
-        and ``flat`` (so do the first chosen and the last rejected: no preference at
-        all). Sorted by item_id.
+        chosen_ids, rejected_ids (lists of label ids), ranked, ranked_scores (names and
+        scores of all labels, best first), ``tied`` (the last chosen and the first
+        rejected label share a score: sorting by id decided which is which) and ``flat``
+        (so do the first chosen and the last rejected: no preference at all). Sorted by
+        item_id.
 
     Raises:
         InputError: k + q exceeds the number of differently named labels, a name is missing or does
@@ -116,19 +137,40 @@ def build_pairs(
     items = items.sort_values("item_id", ignore_index=True)
     order, scores = order_labels(items["item_id"], ranking, labels)
     ids, names = (labels[column].to_numpy(object)[order] for column in ("label_id", "name"))
+    places = lengths.positions(*names.shape)
+    rejected = np.take_along_axis(scores, places, axis=1)
     return items.assign(
         chosen=[answer(format_list(row)) for row in names[:, :k].tolist()],
-        rejected=[answer(format_list(row)) for row in names[:, -q:].tolist()],
+        rejected=[answer(format_list(row)) for row in np.take_along_axis(names, places, axis=1).tolist()],
         chosen_ids=ids[:, :k].tolist(),
-        rejected_ids=ids[:, -q:].tolist(),
-        tied=scores[:, k - 1] == scores[:, -q],
-        flat=scores[:, 0] == scores[:, -1],
+        rejected_ids=np.take_along_axis(ids, places, axis=1).tolist(),
+        ranked=names.tolist(),
+        ranked_scores=scores.tolist(),
+        tied=scores[:, k - 1] == rejected[:, 0],
+        flat=scores[:, 0] == rejected[:, -1],
     )
+
+
+def name_truth(items: pd.DataFrame, truth: pd.Series, labels: pd.DataFrame) -> pd.DataFrame:
+    """``items`` with a column ``truth``: the list of the true label alone, in the format of the others.
+
+    Args:
+        items: item_id.
+        truth: true label id of every item, indexed by item_id.
+        labels: label_id, name.
+
+    Raises:
+        InputError: the true label of an item has no name.
+    """
+    names = items["item_id"].map(truth).map(labels.set_index("label_id")["name"])
+    if (missing := names.isna()).any():
+        raise InputError("true label has no name", record=items.loc[missing, "item_id"].iloc[0])
+    return items.assign(truth=[answer(format_list([name])) for name in names])
 
 
 def drop_repeats(pairs: pd.DataFrame) -> pd.DataFrame:
     """Keep the first of the pairs with the same prompt, carried columns and chosen list."""
-    aside = {"item_id", "rejected", "chosen_ids", "rejected_ids", "tied", "flat"}
+    aside = {"item_id", "rejected", "chosen_ids", "rejected_ids", "tied", "flat", "truth", *RANKED}
     shown = pairs[[name for name in pairs.columns if name not in aside]]
     keys = pd.Series(
         [json.dumps(row, sort_keys=True) for row in shown.to_numpy(object).tolist()], pairs.index

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from . import macro_f1, statistics
+from .arms import by_arm
 from .errors import InputError
-from .evaluation import MAX_ITEMS, read_answers
+from .evaluation import MAX_ITEMS, arm_pairs, mean_of_seeds, read_answers
 from .io import read_parquet
 from .lists import parse_list
 from .metrics import BOUNDS, UNIT, Labels, TeacherLists, score_list, score_ranks, teacher_lists
@@ -21,7 +22,6 @@ from .names import normalize_name
 from .statistics import Bounds
 
 TEACHER = "teacher"
-STUDENTS = ("orpo",)
 SUFFIXES = {"test": ""}
 NO_LABEL = "(none)"
 CUTOFFS = (1, 3, 5)
@@ -221,20 +221,29 @@ class Evaluation:
             none,
         )
 
-    def summarise(self, *, unit: str, samples: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """metrics.csv and comparisons.csv."""
-        per_case = self.per_case()
+    def summarise(
+        self, *, unit: str, samples: int, seed: int, variants: Mapping[str, str] | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """metrics.csv, comparisons.csv and seeds.csv.
+
+        The seeds of an arm are put together: values of a tile are means over seeds, macro F1 is that of
+        their summed confusion matrices.
+        """
+        per_case, seeds = mean_of_seeds(self.per_case())
         common = {"unit": unit, "samples": samples, "seed": seed, "stratum": "label_id"}
         bounds: dict[str, Bounds] = dict.fromkeys(per_case["metric"], UNIT) | {
             name: bound for name, bound in BOUNDS.items() if bound is None
         }
         metrics = statistics.summarise(per_case, SUFFIXES, bounds, **common)
-        pairs = arm_pairs(self._found)
+        arms = {
+            arm: np.sum([self.matrices(run, unit) for run in runs], axis=0)
+            for arm, runs in by_arm(sorted(self._found)).items()
+        }
+        pairs = arm_pairs(arms, variants)
         comparisons = statistics.compare(per_case, pairs, SUFFIXES, bounds, **common)
         metrics, comparisons = (
             table[~table["metric"].str.match(rf"{OF_LABEL}.*_macro$")] for table in (metrics, comparisons)
         )
-        arms = {arm: self.matrices(arm, unit) for arm in self._found}
         rows = []
         for arm, matrices in arms.items():
             found = macro_f1.estimate(matrices, samples, statistics.stream(seed, "summary", arm, MACRO_F1))
@@ -243,7 +252,10 @@ class Evaluation:
         rows = []
         for one, other in pairs:
             rng = statistics.stream(seed, "difference", one, other, MACRO_F1)
-            found, p_value = macro_f1.difference(arms[one], arms[other], samples, rng)
+            runs = [by_arm(sorted(self._found))[arm] for arm in (one, other)]
+            # as many seeds on both sides, or the counts could not be exchanged
+            first, second = (arms[arm] / len(of) for arm, of in zip((one, other), runs, strict=True))
+            found, p_value = macro_f1.difference(first, second, samples, rng)
             rows.append(
                 (one, other, MACRO_F1, found.value, found.low, found.high, p_value, 0.0, len(self.cases))
             )
@@ -253,6 +265,7 @@ class Evaluation:
         return (
             metrics.sort_values(["arm", "metric"], ignore_index=True),
             comparisons.sort_values(["metric", "arm_a", "arm_b"], ignore_index=True),
+            seeds,
         )
 
 
@@ -266,13 +279,6 @@ def tested(cases: pd.DataFrame) -> pd.DataFrame:
     if found.empty:
         raise InputError("holds no test tile", field="split")
     return found
-
-
-def arm_pairs(arms: Collection[str]) -> list[tuple[str, str]]:
-    """Pairs that are tested: each trained student with every other arm."""
-    return [
-        (student, arm) for student in STUDENTS if student in arms for arm in sorted(set(arms) - {student})
-    ]
 
 
 def _wanted(metric: str) -> bool:

@@ -25,7 +25,8 @@ Message = Mapping[str, str]
 class Pair:
     """Token ids of one preference pair; both completions end in an end token.
 
-    ``image`` names what the prompt shows, for students that see; None where it shows nothing.
+    ``image`` names what the prompt shows, for students that see; None where it shows nothing. ``candidates``
+    are single answers and ``wanted`` the teacher's probabilities of them, for ``listwise``.
     """
 
     case_id: str
@@ -33,9 +34,11 @@ class Pair:
     chosen: list[int]
     rejected: list[int]
     image: str | None = None
+    candidates: tuple[tuple[int, ...], ...] = ()
+    wanted: tuple[float, ...] = ()
 
     def __len__(self) -> int:
-        """Tokens of the shared row, by which batches are bucketed."""
+        """Tokens of the pair's row, prompt once, by which batches are bucketed."""
         return len(self.prompt) + len(self.chosen) + len(self.rejected)
 
 

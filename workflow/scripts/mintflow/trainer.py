@@ -1,4 +1,4 @@
-"""ORPO on ``transformers.Trainer``: what the loop sees of pairs, what it logs, when it stops."""
+"""Training on ``transformers.Trainer``: what the loop sees of pairs, what it logs, when it stops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,10 +28,11 @@ from transformers import (
 )
 
 from . import checkpoints
-from .collate import LOSS_INPUTS, LengthBucketSampler, SharedPromptCollator, model_mask
+from .collate import LOSS_INPUTS, LengthBucketSampler, model_mask
 from .errors import InputError
 from .models import pick_device
-from .orpo import IGNORE, PairScores, metric_table, orpo_loss, score_pairs, summarize_metrics
+from .objectives import Objective
+from .orpo import IGNORE
 from .tokenization import Pair
 
 log = logging.getLogger("mintflow")
@@ -71,8 +72,60 @@ class ResumableTrainer(Trainer):
             checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
 
-class OrpoTrainer(ResumableTrainer):
-    """Trains and evaluates on batches of ``SharedPromptCollator``.
+class RowTrainer(ResumableTrainer):
+    """What the trainers of all arms share: order of rows, count of tokens, refusing what is not finite.
+
+    Subclasses set ``flow`` and ``rows`` before they call the base class.
+    """
+
+    rows: Sequence[Sized]
+
+    @property
+    def kept_step(self) -> int:
+        """The step whose weights the model holds after training."""
+        best = self.state.best_model_checkpoint
+        if self.args.load_best_model_at_end and best:
+            return int(Path(best).name.rpartition("-")[2])
+        return self.state.global_step
+
+    def count_tokens(self, batches: Sequence[Mapping[str, Any]], device: torch.device) -> None:
+        """Add the tokens of one optimiser step, over its micro-batches and processes, to the state."""
+        count = torch.tensor([sum(batch["n_tokens"] for batch in batches)], device=device)
+        self.state.num_input_tokens_seen += int(self.accelerator.reduce(count, "sum"))
+
+    def culprits(self) -> tuple[str, str]:
+        """What is not finite, and in which rows, for the error."""
+        return "gradient", "all rows"
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        # not the base class's group_by_length: its order is drawn from the global generator, so that
+        # a resumed epoch would see other batches, and it leaves the longest rows first in each bucket
+        self.flow.sampler = LengthBucketSampler(
+            [len(row) for row in self.rows],
+            # the rows of one optimiser step, so that their order does not depend on how it is divided
+            self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size,
+            self.args.seed,
+        )
+        return self.flow.sampler
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
+        return SequentialSampler(eval_dataset)  # already in order of length
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Called between backward and the optimiser's step, which a non-finite number must not reach."""
+        grad_norm = super()._get_grad_norm(model, grad_norm)
+        what, rows = self.culprits()
+        if not math.isfinite(float(grad_norm)) or what == "loss":
+            raise NotFiniteError(
+                f"the {what} is not finite, no weight was changed; lower the learning rate or use fp32",
+                record=f"step {self.state.global_step + 1}, {rows}",
+                field="rare.student.training.learning_rate",
+            )
+        return grad_norm
+
+
+class PreferenceTrainer(RowTrainer):
+    """Trains and evaluates our own objectives on batches of shared rows.
 
     The loss of an optimiser step is that of its pairs taken together, whatever the number of
     micro-batches and devices they were divided over.
@@ -80,11 +133,10 @@ class OrpoTrainer(ResumableTrainer):
     Args:
         model: a causal language model, usually with an adapter.
         args: from ``training_arguments``.
-        collator: makes the batches.
+        objective: what is minimised.
+        collator: makes the batches that the objective reads.
         train_pairs: to learn from.
         held_out: evaluated every ``eval_steps`` steps; may be empty.
-        beta: weight of the odds-ratio term.
-        nll_reduction: ``sequence`` or ``tokens``, see ``orpo.orpo_loss``.
         patience: evaluations without a better held-out loss before training stops; 0 never.
     """
 
@@ -96,15 +148,15 @@ class OrpoTrainer(ResumableTrainer):
         model: PreTrainedModel | nn.Module,
         args: TrainingArguments,
         *,
-        collator: SharedPromptCollator,
+        objective: Objective,
+        collator: Callable[[Sequence[Pair]], dict[str, Any]],
         train_pairs: Sequence[Pair],
         held_out: Sequence[Pair] = (),
-        beta: float,
-        nll_reduction: str,
         patience: int = 0,
     ) -> None:
-        self.beta, self.nll_reduction = beta, nll_reduction
+        self.objective = objective
         self.flow = TrainingFlow(patience)
+        self.rows = list(train_pairs)
         self._step_batches: list[tuple[list[str], Tensor]] = []
         self._logged_sums: list[Tensor] = []
         super().__init__(
@@ -112,7 +164,7 @@ class OrpoTrainer(ResumableTrainer):
             args,
             data_collator=collator,
             train_dataset=list(train_pairs),
-            eval_dataset=sorted(held_out, key=lambda pair: (len(pair), pair.case_id)) or None,
+            eval_dataset=in_order_of_length(held_out) or None,
             compute_metrics=self._held_out_metrics,
             callbacks=[self.flow],
         )
@@ -120,12 +172,11 @@ class OrpoTrainer(ResumableTrainer):
         self.model_accepts_loss_kwargs = False
         self.attention = getattr(self.model.config, "_attn_implementation", "sdpa")
 
-    def score(self, model: nn.Module, batch: Mapping[str, Any]) -> PairScores:
-        """Log-probabilities of a batch's pairs by one forward pass of ``model``."""
+    def score(self, model: nn.Module, batch: Mapping[str, Any]) -> Any:
+        """What the objective reads of a batch, by one forward pass of ``model``."""
         inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
         inputs["attention_mask"] = model_mask(inputs["attention_mask"], self.attention)
-        logits = model(**inputs, use_cache=False).logits
-        return score_pairs(logits, batch["targets"], batch["first_completion"])
+        return self.objective.score(model(**inputs, use_cache=False).logits, batch)
 
     def compute_loss(
         self,
@@ -143,11 +194,11 @@ class OrpoTrainer(ResumableTrainer):
             num_items_in_batch: pairs and NLL tokens of the whole step, see ``_get_num_items_in_batch``.
         """
         scores = self.score(model, inputs)
-        loss = orpo_loss(scores, self.beta, self.nll_reduction, num_items_in_batch)
+        loss = self.objective.loss(scores, num_items_in_batch)
         if num_items_in_batch is not None:
             loss = loss * self.args.world_size  # gradients are averaged over processes afterwards
         if model.training:
-            self._step_batches.append((inputs["case_ids"], metric_table(scores, self.beta)))
+            self._step_batches.append((inputs["case_ids"], self.objective.table(scores)))
         return (loss, scores) if return_outputs else loss
 
     def prediction_step(
@@ -160,80 +211,58 @@ class OrpoTrainer(ResumableTrainer):
         """Each held-out pair's row of the metric table; the loss is made of all rows at the end."""
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
-            table = metric_table(self.score(model, inputs), self.beta)
+            table = self.objective.table(self.score(model, inputs))
         return None, table, table.new_zeros(len(table))  # labels are asked for, and not used
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the pairs' metrics since the last log, over all processes, to the training log."""
         if "loss" in logs and self._logged_sums:
             sums = self.accelerator.reduce(torch.stack(self._logged_sums).sum(0, keepdim=True), "sum")
-            metrics = summarize_metrics(sums, self.beta, self.nll_reduction)
+            metrics = self.objective.summary(sums)
             del metrics["loss"]  # the base class has it
             logs |= metrics | {"tokens": self.state.num_input_tokens_seen}
             self._logged_sums.clear()
         super().log(logs, start_time)
 
-    @property
-    def kept_step(self) -> int:
-        """The step whose weights the model holds after training."""
-        best = self.state.best_model_checkpoint
-        if self.args.load_best_model_at_end and best:
-            return int(Path(best).name.rpartition("-")[2])
-        return self.state.global_step
-
     def _held_out_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        table = torch.from_numpy(np.asarray(prediction.predictions))
-        metrics = summarize_metrics(table, self.beta, self.nll_reduction)
+        metrics = self.objective.summary(torch.from_numpy(np.asarray(prediction.predictions)))
         if not math.isfinite(metrics["loss"]):
             raise NotFiniteError(
                 "the held-out loss is not finite", record=f"step {self.state.global_step}", file="validation"
             )
         return metrics
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        # not the base class's group_by_length: its order is drawn from the global generator, so that
-        # a resumed epoch would see other batches, and it leaves the longest rows first in each bucket
-        self.flow.sampler = LengthBucketSampler(
-            [len(pair) for pair in self.train_dataset],
-            # the rows of one optimiser step, so that their order does not depend on how it is divided
-            self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size,
-            self.args.seed,
-        )
-        return self.flow.sampler
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
-        return SequentialSampler(eval_dataset)  # already in order of length
-
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
         """Pairs and NLL tokens (2,) of one optimiser step over its micro-batches and processes."""
         if not batch_samples:
             return None
-        counts = torch.zeros(3, device=device)
+        counts = torch.zeros(2, device=device)
         for batch in batch_samples:
             scored = (batch["targets"][..., 0] != IGNORE).sum()
-            counts += counts.new_tensor([len(batch["case_ids"]), int(scored), batch["n_tokens"]])
-        counts = self.accelerator.reduce(counts, "sum")
-        self.state.num_input_tokens_seen += int(counts[2])
-        return counts[:2]
+            counts += counts.new_tensor([len(batch["case_ids"]), int(scored)])
+        self.count_tokens(batch_samples, device)
+        return self.accelerator.reduce(counts, "sum")
+
+    def culprits(self) -> tuple[str, str]:
+        """Pairs whose row of the metric table is not finite."""
+        finite = torch.isfinite(torch.cat([table for _, table in self._step_batches])).all(-1)
+        cases = [case for ids, _ in self._step_batches for case in ids]
+        wrong = [case for case, good in zip(cases, finite.tolist(), strict=True) if not good]
+        return ("loss" if wrong else "gradient"), f"pairs {', '.join(wrong or cases)}"
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """Called between backward and the optimiser's step, which a non-finite number must not reach."""
+        """Keep the step's metrics for the log, once they are known to be finite."""
         grad_norm = super()._get_grad_norm(model, grad_norm)
         tables = torch.cat([table for _, table in self._step_batches])
-        finite = torch.isfinite(tables).all(-1)
-        if not (math.isfinite(float(grad_norm)) and bool(finite.all())):
-            cases = [case for ids, _ in self._step_batches for case in ids]
-            culprits = [case for case, good in zip(cases, finite.tolist(), strict=True) if not good] or cases
-            what = "gradient" if finite.all() else "loss"
-            raise NotFiniteError(
-                f"the {what} is not finite, no weight was changed; lower the learning rate or use fp32",
-                record=f"step {self.state.global_step + 1}, pairs {', '.join(culprits)}",
-                field="rare.student.training.learning_rate",
-            )
         count = tables.new_full((1,), len(tables))
         self._logged_sums.append(torch.cat([tables.sum(0), count]).double())
         self._step_batches.clear()
         return grad_norm
+
+
+def in_order_of_length(pairs: Sequence[Pair]) -> list[Pair]:
+    """Held-out pairs in the order in which they are evaluated."""
+    return sorted(pairs, key=lambda pair: (len(pair), pair.case_id))
 
 
 class TrainingFlow(TrainerCallback):
@@ -351,7 +380,14 @@ def choose_attention(attention: str, device: str) -> str:
 
 
 def training_arguments(
-    settings: Mapping[str, Any], checkpoint_folder: str | Path, *, device: str, evaluate: bool
+    settings: Mapping[str, Any],
+    checkpoint_folder: str | Path,
+    *,
+    device: str,
+    evaluate: bool,
+    passes: float = 1.0,
+    kind: type[TrainingArguments] = TrainingArguments,
+    **further: Any,
 ) -> TrainingArguments:
     """The base trainer's arguments for rare.student of the configuration.
 
@@ -360,6 +396,9 @@ def training_arguments(
         checkpoint_folder: where checkpoints go.
         device: from ``choose_device``.
         evaluate: whether there are held-out pairs.
+        passes: epochs and steps are multiplied by it, see ``budget.passes``.
+        kind: class of the arguments.
+        **further: what this class has beyond the base class.
 
     Raises:
         InputError: settings that contradict each other.
@@ -376,10 +415,11 @@ def training_arguments(
                 "needs held-out pairs; raise rare.split.validation_fraction",
                 field=f"rare.student.training.{key}",
             )
-    arguments = TrainingArguments(
+    most = training["max_steps"]
+    arguments = kind(
         output_dir=str(checkpoint_folder),
-        num_train_epochs=training["epochs"],
-        max_steps=training["max_steps"],
+        num_train_epochs=training["epochs"] * passes,
+        max_steps=math.ceil(most * passes) if most > 0 else most,
         learning_rate=training["learning_rate"],
         lr_scheduler_type=SCHEDULES[training["schedule"]],
         # below 1 it is a share of the steps
@@ -412,6 +452,7 @@ def training_arguments(
         ddp_find_unused_parameters=False,
         report_to="none",
         disable_tqdm=True,
+        **further,
     )
     # one process trains on one device: the base class would spread the rows over all that it sees
     # (DataParallel), cut their common columns apart and multiply the batch size

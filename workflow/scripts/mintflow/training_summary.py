@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import mintflow
 
 if TYPE_CHECKING:
-    from .trainer import OrpoTrainer
+    from .trainer import RowTrainer
 
 # of the log: kept out so that the same run gives the same log
 TIMINGS = ("runtime", "per_second", "preparation_time")
@@ -22,7 +22,7 @@ def without_timings(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def summarize(
-    student: OrpoTrainer, history: Sequence[Mapping[str, Any]], device: str, settings: Mapping[str, Any]
+    student: RowTrainer, history: Sequence[Mapping[str, Any]], device: str, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the trainer knows at its end.
 

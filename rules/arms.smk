@@ -1,0 +1,148 @@
+"""
+The students of each track as the configuration lists them: arms, seeds, learning rates on trial.
+
+Helper functions only: what the jobs of one student read. No rule is here.
+"""
+
+from mintflow.arms import CONTROLS as KINDS_OF_CONTROL, PRIMARY, RATE, Plan
+
+PLANS = {track: Plan(config[track], track) for track in ("rare", "tissue")}
+# Every adapter: those of the results, and those that only serve to choose a learning rate.
+JOBS = {track: plan.trainings() | plan.trials() for track, plan in PLANS.items()}
+TRAINED = list(PLANS["rare"].trainings())
+VISION_TRAINED = list(PLANS["tissue"].trainings())
+
+
+def controls(track):
+    """Arms that show what the primary one does without its input."""
+    return [f"{PRIMARY}-{name}" for name in config[track]["evaluation"]["controls"]]
+
+
+ANSWERING = [*PLANS["rare"].answering(), *controls("rare")]
+VISION_ARMS = [*PLANS["tissue"].answering(), *controls("tissue")]
+RANKING = (
+    []
+    if config["rare"]["evaluation"]["ranking_cases"] == 0
+    else [arm.name for arm in PLANS["rare"].arms.values() if not arm.retrieval]
+)
+
+# Base models by folder name; arms and tracks may share one.
+BASES = {
+    arm.student["base"]["name"]: arm.student["base"]
+    for track in TRACKS
+    for arm in PLANS[track].arms.values()
+}
+
+
+def any_of(names):
+    """A wildcard constraint: one of these names."""
+    return "|".join(re.escape(name) for name in names)
+
+
+def students(track):
+    """Names of all that can be asked: arms with their seeds, controls, and learning rates on trial."""
+    return [*(ANSWERING if track == "rare" else VISION_ARMS), *PLANS[track].trials()]
+
+
+def of_arm(track, key):
+    """A key of the student section of a job's arm, for threads, resources and params."""
+    return lambda wildcards: PLANS[track].arm_of(wildcards.arm).student[key]
+
+
+def training_settings(track, leave_out):
+    """What a training depends on, as canonical JSON."""
+    return lambda wildcards: canonical(JOBS[track][wildcards.arm].settings(leave_out))
+
+
+def inference_settings(track, evaluation):
+    """What answers depend on; learning rates and the like reach them through the adapter."""
+
+    def found(wildcards):
+        student = PLANS[track].arm_of(wildcards.arm).student
+        keys = ("device", "attention", "chat_template_kwargs")
+        return canonical(
+            {
+                "student": {key: student[key] for key in keys}
+                | {"base": {"dtype": student["base"]["dtype"]}},
+                "k": config[track]["preferences"]["k"],
+                "evaluation": {key: config[track]["evaluation"][key] for key in evaluation},
+            }
+        )
+
+    return found
+
+
+def base_of(track):
+    """The base model's folder of a job's arm; the composed one is the tissue track's own."""
+
+    def base(wildcards):
+        model = PLANS[track].arm_of(wildcards.arm).student["base"]
+        if track == "tissue" and model["kind"] in ("embedded", "random"):
+            return f"{TISSUE}/student/base"
+        return f"resources/models/{model['name']}"
+
+    return base
+
+
+def pairs_in(folder, track, split):
+    """The preference pairs of a job's arm."""
+    return lambda wildcards: f"{folder}/{JOBS[track][wildcards.arm].arm.pairs}/{split}.parquet"
+
+
+def objective_of(track):
+    """What a job minimises."""
+    return lambda wildcards: JOBS[track][wildcards.arm].arm.kind
+
+
+def learning_rate_in(folder, track):
+    """Where the learning rate of a job was chosen; none where it is given."""
+
+    def path(wildcards):
+        job = JOBS[track][wildcards.arm]
+        return f"{folder}/student/{job.arm.name}/learning_rate.json" if job.chosen else []
+
+    return path
+
+
+def adapter_in(folder, track):
+    """The adapter folder of an arm or of its control; none for a base model."""
+
+    def adapter(wildcards):
+        name = wildcards.arm
+        for control in KINDS_OF_CONTROL:
+            name = name.removesuffix(f"-{control}")
+        found = PLANS[track].adapter_of(name)
+        return f"{folder}/student/{found}/adapter" if found else []
+
+    return adapter
+
+
+def control_of(wildcards):
+    """Which input the arm is given."""
+    return next((name for name in KINDS_OF_CONTROL if wildcards.arm.endswith(f"-{name}")), "none")
+
+
+def split_of(wildcards):
+    """Learning rates are chosen by answers to validation cases; all else answers test cases."""
+    return "validation" if RATE in wildcards.arm else "test"
+
+
+def trials_of(folder, track):
+    """Answers of every learning rate on trial for an arm."""
+
+    def answers(wildcards):
+        trials = PLANS[track].trials().values()
+        names = [trial.name for trial in trials if trial.arm.name == wildcards.arm]
+        return by_arm(f"{folder}/evaluation/answers", names)
+
+    return answers
+
+
+def prompts_of(wildcards):
+    """What the arm reads of each patient."""
+    return f"{RARE}/prompts.parquet"
+
+
+def variants_of(track):
+    """Command-line arguments variant=arm."""
+    return [f"{arm.name}={arm.parent}" for arm in PLANS[track].arms.values() if arm.parent]

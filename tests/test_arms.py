@@ -1,0 +1,160 @@
+"""Which students a configuration lists: names, seeds, rates on trial, what each training depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mintflow import budget, learning_rates
+from mintflow.arms import Plan, by_arm
+from mintflow.config import complete, read_schema
+from mintflow.errors import InputError
+from mintflow.evaluation import arm_pairs, mean_of_seeds
+from mintflow.tokenization import Pair
+
+
+def section(root: Path, track: str = "rare", **changes: Any) -> dict[str, Any]:
+    schema = read_schema(root / "workflow/schemas/config.schema.yaml")
+    return complete({"run": "a", track: changes}, schema)[track]
+
+
+ALL = ["orpo", "sft", "sft-truth", "dpo", "listwise", "rag", "orpo+rag"]
+
+
+def test_default_is_orpo_alone(root: Path) -> None:
+    plan = Plan(section(root), "rare")
+    assert list(plan.trainings()) == ["orpo"] and plan.answering() == ["base", "orpo"]
+    assert not plan.trials() and plan.pairs().keys() == {"preferences"}
+
+
+def test_seeds_and_rates(root: Path) -> None:
+    training = {"seed": 6, "further_seeds": [7, 8], "learning_rates": [0.001, 0.0003]}
+    plan = Plan(section(root, arms=ALL, student={"training": training}), "rare")
+    runs = plan.trainings()
+    assert [name for name in runs if name.startswith("dpo")] == ["dpo", "dpo.seed7", "dpo.seed8"]
+    assert [runs[name].seed for name in ("dpo", "dpo.seed8")] == [6, 8]
+    assert all(run.chosen for run in runs.values())
+    trials = plan.trials()
+    assert sorted(name for name in trials if name.startswith("sft.")) == ["sft.lr0.0003", "sft.lr0.001"]
+    assert trials["sft.lr0.0003"].settings()["training"]["learning_rate"] == 0.0003
+    # asking the base model twice would be the same answer
+    answering = plan.answering()
+    assert answering.count("base") == 1 and "rag" in answering and "rag.seed7" not in answering
+    assert plan.adapter_of("orpo+rag.seed7") == "orpo.seed7" and plan.adapter_of("rag") is None
+    assert plan.adapter_of("sft.lr0.001") == "sft.lr0.001"
+    assert plan.arm_of("orpo-blank").name == "orpo" and plan.arm_of("sft-truth.lr0.001").name == "sft-truth"
+    assert by_arm(["orpo", "orpo.seed7", "sft"]) == {"orpo": ["orpo", "orpo.seed7"], "sft": ["sft"]}
+
+
+def test_a_training_depends_on_its_own_objective_alone(root: Path) -> None:
+    plan = Plan(section(root, arms=ALL), "rare")
+    other = Plan(section(root, arms=ALL, student={"dpo": {"beta": 0.3}}), "rare")
+    for name, run in plan.trainings().items():
+        same = run.settings() == other.trainings()[name].settings()
+        assert same == (name != "dpo"), name
+    found = plan.trainings()["orpo"].settings(("launcher",))
+    assert "launcher" not in found and "dpo" not in found and "orpo" in found
+    assert not {"learning_rates", "further_seeds"} & found["training"].keys()
+
+
+def test_variants(root: Path) -> None:
+    variants = {
+        "orpo-q1": {"arm": "orpo", "preferences": {"q": 1}},
+        "orpo-weak": {"arm": "orpo", "student": {"orpo": {"beta": 0.1}}},
+        "orpo-blind": {"arm": "orpo", "teacher": "teacher-phenotype"},
+        "base-other": {"arm": "base", "student": {"base": {"name": "other", "kind": "random"}}},
+    }
+    plan = Plan(section(root, variants=variants), "rare")
+    assert set(plan.pairs()) == {"preferences", "preferences-orpo-q1", "preferences-orpo-blind"}
+    assert plan.pairs()["preferences-orpo-q1"].preferences["q"] == 1
+    assert plan.pairs()["preferences-orpo-blind"].teacher == "teacher-phenotype"
+    weak = plan.arms["orpo-weak"]
+    assert weak.student["orpo"] == plan.arms["orpo"].student["orpo"] | {"beta": 0.1}
+    assert weak.pairs == "preferences" and weak.parent == "orpo"
+    assert plan.adapter_of("base-other") is None and "base-other" not in plan.trainings()
+
+
+@pytest.mark.parametrize(
+    ("variants", "problem"),
+    [
+        ({"orpo": {"arm": "orpo"}}, "rare.variants.orpo: is the name of a kind of arm"),
+        ({"orpo-blank": {"arm": "orpo"}}, "must not end like a control"),
+        ({"x": {"arm": "orpo", "preferences": {"k": 2}}}, "x.preferences.k: stands in the prompts"),
+        ({"x": {"arm": "orpo", "student": {"beta": 2}}}, "rare.variants.x.student.*beta.*unknown key"),
+        ({"x": {"arm": "orpo", "student": {"orpo": {"beta": -1}}}}, "x: rare.student.orpo.beta: -1"),
+        ({"x": {"arm": "what"}}, 'rare.variants.x.arm: "what" is not allowed'),
+        ({"x": {"arm": "orpo", "preferences": {"q": 99}}}, "x: rare.preferences.k.*would overlap"),
+        ({"x": {"arm": "base", "student": {"base": {"kind": "random"}}}}, "is another model"),
+        ({"x": {"arm": "orpo", "student": {"merge": True}}}, "merge"),
+    ],
+)
+def test_bad_variants_are_named(root: Path, variants: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        section(root, variants=variants)
+
+
+def test_orpo_cannot_be_left_out(root: Path) -> None:
+    with pytest.raises(InputError, match=r"rare\.arms"):
+        section(root, arms=["sft"])
+
+
+def test_seeds_are_averaged_case_by_case() -> None:
+    rows = [
+        ("orpo", "a", "top1", 1.0),
+        ("orpo", "b", "top1", 0.0),
+        ("orpo.seed7", "a", "top1", 0.0),
+        ("orpo.seed7", "b", "top1", 0.0),
+        ("base", "a", "top1", 0.0),
+    ]
+    table = pd.DataFrame(rows, columns=["arm", "case_id", "metric", "value"])
+    together, seeds = mean_of_seeds(table)
+    values = together.set_index(["arm", "case_id"])["value"].to_dict()
+    assert values == {("orpo", "a"): 0.5, ("orpo", "b"): 0.0, ("base", "a"): 0.0}
+    assert seeds.to_dict("records") == [
+        {"arm": "orpo", "run": "orpo", "metric": "top1", "value": 0.5, "n": 2},
+        {"arm": "orpo", "run": "orpo.seed7", "metric": "top1", "value": 0.0, "n": 2},
+    ]
+    alone, none = mean_of_seeds(table[table["arm"] != "orpo.seed7"])
+    assert len(alone) == 3 and none.empty
+
+
+def test_pairs_that_are_compared() -> None:
+    arms = {"base", "orpo", "sft", "rag", "teacher", "orpo-q1", "orpo-blank"}
+    pairs = arm_pairs(arms, {"orpo-q1": "orpo"})
+    assert ("orpo-q1", "orpo") in pairs and ("orpo", "orpo-q1") not in pairs
+    assert ("sft", "base") in pairs and ("rag", "base") in pairs and ("orpo", "orpo-blank") in pairs
+    assert len(pairs) == len(set(pairs))
+
+
+def test_budget_counts_each_token_once() -> None:
+    pair = Pair("a", [1] * 10, [2] * 5, [3] * 3, candidates=((4, 4), (5,)))
+    wanted = {"orpo": 18, "dpo": 18, "sft": 15, "listwise": 18}
+    assert {name: budget.tokens(pair, name) for name in wanted} == wanted
+    assert budget.passes([pair], "sft", "tokens") == pytest.approx(18 / 15)
+    assert budget.passes([pair], "sft", "pairs") == 1.0
+    short = Pair("a", [1] * 10, [2] * 2, [3] * 3)
+    assert budget.passes([short], "sft-truth", "tokens", [pair]) == pytest.approx(18 / 12)
+
+
+def answers(*texts: str) -> pd.DataFrame:
+    return pd.DataFrame({"case_id": [f"c{n}" for n in range(len(texts))], "text": texts})
+
+
+def test_the_best_rate_is_chosen_by_answers() -> None:
+    truth = {"c0": "Marfan syndrome", "c1": "Rett syndrome"}
+    trials = {
+        "orpo.lr0.001": answers("1. marfan syndrome\n2. Rett syndrome", "nonsense"),
+        "orpo.lr0.0001": answers("1. Rett syndrome\n2. Marfan syndrome", "1. Rett syndrome"),
+        "orpo.lr1e-05": answers("1. Rett syndrome\n2. Marfan syndrome", "1. Rett syndrome"),
+    }
+    found = learning_rates.choose(trials, truth)
+    assert found["learning_rate"] == 1e-05  # of equals the smaller
+    by_rate = {row["rate"]: row for row in found["trials"]}
+    assert by_rate[0.0001]["top1"] == 0.5 and by_rate[0.0001]["mrr"] == 0.75
+    with pytest.raises(InputError, match="different cases"):
+        learning_rates.choose(trials | {"orpo.lr1": answers("1. a")}, truth)
+    with pytest.raises(InputError, match="no validation case"):
+        learning_rates.choose({"orpo.lr1": answers()}, truth)

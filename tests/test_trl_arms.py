@@ -1,0 +1,203 @@
+"""Arms that TRL trains: the same ids, its own losses, the base model as reference, and exact resumption."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+import test_trainer
+import tiny_vision
+from mintflow import io, models, trainer, training
+from mintflow.adapters import add_adapter
+from mintflow.tokenization import Pair
+from test_trainer import assert_same_run, command, encoded, interrupt, log_of
+from test_trainer import inputs as _inputs  # noqa: F401
+from test_trainer import settings as plain_settings
+
+OWN = {"dpo": {"beta": 0.2, "loss": "sigmoid", "nll": 0.0}}
+LISTWISE = {"weight": 1.0, "temperature": 1.0, "top": 2, "others": 2, "score": "sum"}
+ARMS = ("sft", "sft-truth", "dpo", "listwise")
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return plain_settings(**changes) | copy.deepcopy(OWN) | {"listwise": dict(LISTWISE)}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("student")
+    names = test_trainer.DISEASES
+    models.write_random([*names, "Seizure", "Short stature", "Hypotonia"], folder / "base")
+    rows = pd.DataFrame(test_trainer.preference_rows(22))
+    rows["truth"] = rows["chosen"]
+    rows["ranked"] = [names] * len(rows)
+    rows["ranked_scores"] = [[2.0, 1.0, 0.0, -1.0, -2.0]] * len(rows)
+    io.write_parquet(rows.iloc[:18], folder / "train.parquet")
+    io.write_parquet(rows.iloc[18:], folder / "validation.parquet")
+    return folder
+
+
+def train(inputs: Path, out: Path, arm: str, config: dict[str, Any]) -> dict[str, Any]:
+    program = test_trainer.train_student
+    program.main(program.arguments().parse_args(["--arm", arm, *command(inputs, out, config)]))
+    return io.read_json(out / "training.json")
+
+
+def build(inputs: Path, out: Path, arm: str, **changes: Any) -> tuple[trainer.RowTrainer, list[Pair]]:
+    config = settings(**changes)
+    config["lora"]["dropout"] = 0.0
+    pairs, _ = encoded(inputs, 8)
+    torch.manual_seed(0)
+    model = add_adapter(models.load_model(inputs / "base"), config["lora"], autocast=False)
+    arguments = training.arguments_for(arm, config, out, device="cpu", evaluate=False, passes=1.0)
+    tokenizer = models.load_tokenizer(inputs / "base")
+    given = {"train": pairs, "validation": []}
+    return training.build_trainer(arm, model, arguments, config, tokenizer, given, None), pairs
+
+
+def log_probs(model: torch.nn.Module, pair: Pair, completion: list[int]) -> torch.Tensor:
+    ids = torch.tensor([[*pair.prompt, *completion]])
+    logp = model(input_ids=ids).logits[0].log_softmax(-1)[len(pair.prompt) - 1 : -1]
+    return logp[torch.arange(len(completion)), torch.tensor(completion)]
+
+
+def loss_of(student: trainer.RowTrainer, rows: list[int]) -> float:
+    student.model.eval()
+    batch = student.data_collator([{"row": row} for row in rows])
+    with torch.no_grad():
+        return float(student.compute_loss(student.model, batch))
+
+
+def test_sft_is_the_token_mean_of_the_chosen_lists(inputs: Path, tmp_path: Path) -> None:
+    student, pairs = build(inputs, tmp_path, "sft")
+    found = loss_of(student, [0, 1, 2])
+    with torch.no_grad():
+        tokens = torch.cat([log_probs(student.model, pair, pair.chosen) for pair in pairs[:3]])
+    assert found == pytest.approx(-float(tokens.mean()), rel=1e-5)
+
+
+def test_dpo_is_the_papers_loss_against_the_base_model(inputs: Path, tmp_path: Path) -> None:
+    student, pairs = build(inputs, tmp_path, "dpo")
+    with torch.no_grad():
+        for name, weights in student.model.named_parameters():
+            if "lora_B" in name:
+                weights.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
+    base = models.load_model(inputs / "base")
+    losses = []
+    with torch.no_grad():
+        for pair in pairs[:3]:
+            change = [
+                log_probs(student.model, pair, ids).sum() - log_probs(base, pair, ids).sum()
+                for ids in (pair.chosen, pair.rejected)
+            ]
+            losses.append(-functional.logsigmoid(OWN["dpo"]["beta"] * (change[0] - change[1])))
+    assert float(torch.stack(losses).std()) > 1e-3  # else the loss would hardly depend on the model
+    assert loss_of(student, [0, 1, 2]) == pytest.approx(float(torch.stack(losses).mean()), rel=1e-4)
+    assert set(student.model.peft_config) == {"default"}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_it_learns_and_resumes_exactly(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    summary = train(inputs, whole, arm, settings())
+    assert summary["arm"] == arm
+    # the toy pairs contradict each other in circles, which DPO can only lose at
+    assert arm == "dpo" or summary["losses"]["last"] < summary["losses"]["first"]
+    weights = load_file(whole / "adapter/adapter_model.safetensors")
+    assert all(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 5, test_trainer.die)
+        with pytest.raises(KeyboardInterrupt):
+            train(inputs, broken, arm, settings())
+    again = train(inputs, broken, arm, settings())
+    assert again["resumed_from_step"] == 4 and again["tokens"] == summary["tokens"]
+    assert_same_run(whole, broken)
+    assert any("eval_loss" in entry for entry in log_of(whole))
+    card = (whole / "adapter/README.md").read_text()
+    assert f"- {arm}\n" in card and str(inputs) not in card
+
+
+def test_arms_get_as_many_tokens(inputs: Path, tmp_path: Path) -> None:
+    """With batches of one pair steps are tokens: the budgets agree to within one step's tokens."""
+    longest = max(len(pair) for pair in encoded(inputs, 18)[0])
+    found = {
+        arm: train(inputs, tmp_path / arm, arm, settings(batch_size=1, eval_steps=50, save_steps=50))
+        for arm in ("orpo", *ARMS)
+    }
+    for arm, summary in found.items():
+        assert abs(summary["tokens"] - found["orpo"]["tokens"]) <= 2 * longest, arm
+    assert found["sft"]["steps"] > found["orpo"]["steps"] == found["dpo"]["steps"]
+    fewer = train(inputs, tmp_path / "fewer", "sft", settings(batch_size=1, budget="pairs"))
+    assert fewer["steps"] == found["orpo"]["steps"] and fewer["passes"] == 1.0
+
+
+def test_learning_rate_of_a_search(inputs: Path, tmp_path: Path) -> None:
+    io.write_json({"learning_rate": 0.005, "trials": []}, tmp_path / "rate.json")
+    program = test_trainer.train_student
+    flags = ["--arm", "sft", "--learning-rate", str(tmp_path / "rate.json")]
+    program.main(program.arguments().parse_args([*flags, *command(inputs, tmp_path / "a", settings())]))
+    train(inputs, tmp_path / "b", "sft", settings(learning_rate=0.005))
+    one, other = (load_file(tmp_path / name / "adapter/adapter_model.safetensors") for name in ("a", "b"))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_infinite_gradient_is_caught(inputs: Path, tmp_path: Path) -> None:
+    student, _ = build(inputs, tmp_path, "dpo")
+    next(p for p in student.model.parameters() if p.requires_grad).register_hook(lambda grad: grad / 0.0)
+    with pytest.raises(trainer.NotFiniteError, match=r"step 1, .*gradient"):
+        student.train()
+
+
+@pytest.mark.parametrize("family", tiny_vision.FAMILIES)
+@pytest.mark.parametrize("arm", ["sft", "dpo"])
+def test_students_that_see(tmp_path: Path, family: str, arm: str) -> None:
+    """Both of a pair's rows are shown its image: the loss is that of separate forward passes."""
+    base = tiny_vision.make(family, tmp_path / "base")
+    encoder = tiny_vision.encoder(base)
+    pairs = [encoder.pair(tiny_vision.row(image), 400) for image in ("t0", "t1")]
+    config = settings() | {"attention": "eager"}
+    config["lora"]["dropout"] = 0.0
+    model = models.load_model(base, dtype="float32", attention="eager")
+    torch.manual_seed(0)
+    model = add_adapter(model, config["lora"], autocast=False)
+    arguments = training.arguments_for(arm, config, tmp_path / "c", device="cpu", evaluate=False, passes=1)
+    given = {"train": pairs, "validation": []}
+    student = training.build_trainer(arm, model, arguments, config, encoder.tokenizer, given, encoder.gallery)
+    with torch.no_grad():
+        for name, weights in student.model.named_parameters():
+            if "lora_B" in name:
+                weights.normal_(0, 0.2, generator=torch.Generator().manual_seed(1))
+
+    def alone(pair: Pair, completion: list[int]) -> torch.Tensor:
+        ids = torch.tensor([[*pair.prompt, *completion]])
+        seen = torch.ones_like(ids)
+        shown = encoder.gallery.batch([pair.image], [pair.prompt], seen)
+        logits = student.model(input_ids=ids, attention_mask=seen, **shown).logits[0]
+        logp = logits.log_softmax(-1)[len(pair.prompt) - 1 : -1]
+        return logp[torch.arange(len(completion)), torch.tensor(completion)]
+
+    with torch.no_grad():
+        if arm == "sft":
+            wanted = -torch.cat([alone(pair, pair.chosen) for pair in pairs]).mean()
+        else:
+            chosen, rejected = (
+                torch.stack([alone(pair, getattr(pair, side)).sum() for pair in pairs])
+                for side in ("chosen", "rejected")
+            )
+            with student.model.disable_adapter():
+                plain = [
+                    torch.stack([alone(pair, getattr(pair, side)).sum() for pair in pairs])
+                    for side in ("chosen", "rejected")
+                ]
+            margin = (chosen - plain[0]) - (rejected - plain[1])
+            wanted = -functional.logsigmoid(0.2 * margin).mean()
+    assert loss_of(student, [0, 1]) == pytest.approx(float(wanted), rel=1e-3)

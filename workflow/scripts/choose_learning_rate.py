@@ -1,0 +1,40 @@
+"""Choose the learning rate of an arm by the answers of each rate on trial to the validation cases."""
+
+from __future__ import annotations
+
+import argparse
+
+from mintflow import cli, io
+from mintflow.learning_rates import choose
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The program's flags."""
+    parser = cli.parser(__doc__, with_settings=False)
+    parser.add_argument(
+        "--answers", nargs="+", required=True, metavar="ARM.lrRATE=PATH", help="answers to validation cases"
+    )
+    parser.add_argument("--cases", required=True, help="cases.parquet, with the true labels")
+    parser.add_argument("--labels", required=True, help="names of the labels")
+    parser.add_argument("--label", required=True, help="column of the label's id in both")
+    parser.add_argument("--output", required=True, help="JSON: learning_rate, and what each rate achieved")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, choose, write."""
+    cases = io.read_parquet(args.cases, ["case_id", args.label])
+    names = io.read_parquet(args.labels, [args.label, "name"]).set_index(args.label)["name"]
+    truth = cases.set_index("case_id")[args.label].map(names).dropna().to_dict()
+    trials = {
+        name: io.read_parquet(path, ["case_id", "text"])
+        for name, path in cli.by_arm(args.answers, "--answers").items()
+    }
+    result = choose(trials, truth)
+    for row in result["trials"]:
+        cli.log.info("rate %g: top-1 %.3f, MRR %.3f of %d", row["rate"], row["top1"], row["mrr"], row["n"])
+    io.write_json(result, args.output)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

@@ -1,0 +1,71 @@
+"""The learning rate of an arm: of those on trial, the one whose answers to the validation cases are best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from .arms import RATE
+from .errors import InputError
+from .lists import parse_list
+from .names import normalize_name
+
+LONGEST = 100  # items of a written list
+
+
+def reciprocal_ranks(answers: pd.DataFrame, truth: Mapping[str, str]) -> pd.Series:
+    """1 / place of the true name in each answer, 0 where it is not there.
+
+    Names are compared as written, up to case, accents and punctuation: synonyms do not count, which is alike
+    for every rate.
+
+    Args:
+        answers: case_id, text.
+        truth: name of the true label of every case.
+    """
+
+    def found(case: str, text: str) -> float:
+        wanted = normalize_name(truth[case])
+        names = [normalize_name(name) for name in parse_list(text, LONGEST)]
+        return 1 / (names.index(wanted) + 1) if wanted in names else 0.0
+
+    values = [found(row.case_id, row.text) for row in answers.itertuples(index=False)]
+    return pd.Series(values, index=answers["case_id"].tolist(), dtype=float)
+
+
+def choose(trials: Mapping[str, pd.DataFrame], truth: Mapping[str, str]) -> dict[str, Any]:
+    """Choose by top-1, then by mean reciprocal rank, then the smaller rate.
+
+    Args:
+        trials: ``{arm}.lr{rate}`` to answers (case_id, text).
+        truth: name of the true label of every case.
+
+    Returns:
+        learning_rate, and trials: rate, top1, mrr, n of each.
+
+    Raises:
+        InputError: no case was answered, or rates were asked different cases.
+    """
+    rows = []
+    cases = None
+    for name, answers in trials.items():
+        asked = sorted(answers["case_id"])
+        if not asked:
+            raise InputError("no validation case was answered; raise the validation fraction", file=name)
+        if cases not in (None, asked):
+            raise InputError("rates on trial answered different cases", file=name)
+        cases = asked
+        ranks = reciprocal_ranks(answers, truth)
+        rows.append(
+            {
+                "rate": float(name.rpartition(RATE)[2]),
+                "top1": float((ranks == 1).mean()),
+                "mrr": float(ranks.mean()),
+                "n": len(ranks),
+            }
+        )
+    rows.sort(key=lambda row: row["rate"])
+    best = max(rows, key=lambda row: (row["top1"], row["mrr"], -row["rate"]))
+    return {"learning_rate": best["rate"], "trials": rows}
