@@ -120,6 +120,46 @@ def read(
     )
 
 
+@dataclass(frozen=True)
+class Patient:
+    """What a student may read of one phenopacket; nothing that names the patient.
+
+    Attributes:
+        sex: MALE, FEMALE or UNKNOWN.
+        age_years: at the last encounter, if known.
+        terms: HPO ids as they stand there, and whether each is excluded.
+        left_out: fields that were passed over, and why.
+    """
+
+    sex: str
+    age_years: float | None
+    terms: tuple[tuple[str, bool], ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def read_patient(data: bytes) -> Patient:
+    """The phenotypes, sex and age of one phenopacket; id, publication and diagnosis are not needed.
+
+    Raises:
+        InputError: no phenopacket of version 2, or without phenotypes; names the field, not the patient.
+    """
+    aside = Quarantine("predict")
+    notes = _Notes(aside, "", "")
+    try:
+        packet = _opened(data)
+        rows = _features(packet, "", notes)
+    except _Refused as problem:
+        raise InputError(problem.reason, field=problem.place) from None
+    subject = _mapping(packet.get("subject"))
+    age = _age(subject, notes)
+    return Patient(
+        sex=SEXES.get(_text(subject.get("sex")), "UNKNOWN"),
+        age_years=age,
+        terms=tuple((str(hpo_id), bool(excluded)) for _, hpo_id, _, excluded in rows),
+        left_out=tuple((place, reason) for _, _, _, place, _, reason in aside.rows),
+    )
+
+
 def years(duration: str) -> float | None:
     """Years of an ISO 8601 duration such as P3Y6M; the part below a day is left out. None if it is none."""
     match = _DURATION.match(duration)
@@ -162,7 +202,7 @@ class _Notes:
         )
 
 
-def _parse(data: bytes, name: str, quarantine: Quarantine, places: _VcfPlaces) -> _Rows:
+def _opened(data: bytes) -> dict[str, Any]:
     try:
         packet = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -170,6 +210,11 @@ def _parse(data: bytes, name: str, quarantine: Quarantine, places: _VcfPlaces) -
     if not isinstance(packet, dict):
         raise _Refused("(file)", type(packet).__name__, "not a JSON object")
     _check_version(packet)
+    return packet
+
+
+def _parse(data: bytes, name: str, quarantine: Quarantine, places: _VcfPlaces) -> _Rows:
+    packet = _opened(data)
     source_id = _text(packet.get("id"))
     if not source_id:
         raise _Refused("id", packet.get("id"), "no id")
