@@ -43,10 +43,11 @@ wildcard_constraints:
     arm="[a-z][a-z0-9.+-]*",
 
 
-# Every track of the run, up to the report.
+# Every track of the run, up to the report, and its students ready for use.
 rule all:
     default_target: True
     input:
         f"results/{RUN}/report.html",
+        target("train"),
         TARGETS["verify"],
     localrule: True

@@ -26,6 +26,11 @@ RANKING = (
     else [arm.name for arm in PLANS["rare"].arms.values() if not arm.retrieval]
 )
 
+# Who ranks every candidate without a language model, as in metrics.csv.
+SCORING = TEACHER_ARMS + YARDSTICKS
+if any(arm.retrieval for arm in PLANS["rare"].arms.values()):
+    SCORING.append("retrieval")
+
 # Base models by folder name; arms and tracks may share one.
 BASES = {
     arm.student["base"]["name"]: arm.student["base"]
@@ -54,18 +59,20 @@ def training_settings(track, leave_out):
     return lambda wildcards: canonical(JOBS[track][wildcards.arm].settings(leave_out))
 
 
-def inference_settings(track, evaluation):
+def inference_settings(
+    track, evaluation, further={}, keys=("device", "attention", "chat_template_kwargs")
+):
     """What answers depend on; learning rates and the like reach them through the adapter."""
 
     def found(wildcards):
         student = PLANS[track].arm_of(wildcards.arm).student
-        keys = ("device", "attention", "chat_template_kwargs")
+        dtype = {"base": {"dtype": student["base"]["dtype"]}}
         return canonical(
             {
-                "student": {key: student[key] for key in keys}
-                | {"base": {"dtype": student["base"]["dtype"]}},
+                "student": {key: student[key] for key in keys} | dtype,
                 "k": config[track]["preferences"]["k"],
-                "evaluation": {key: config[track]["evaluation"][key] for key in evaluation},
+                "evaluation": part(f"{track}.evaluation", evaluation),
+                **further,
             }
         )
 
@@ -140,7 +147,8 @@ def trials_of(folder, track):
 
 def prompts_of(wildcards):
     """What the arm reads of each patient."""
-    return f"{RARE}/prompts.parquet"
+    retrieval = PLANS["rare"].arm_of(wildcards.arm).retrieval
+    return f"{RARE}/retrieval/prompts.parquet" if retrieval else f"{RARE}/prompts.parquet"
 
 
 def variants_of(track):

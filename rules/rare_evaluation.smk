@@ -109,7 +109,7 @@ rule evaluate_arms:
         mondo="resources/mondo.parquet",
         answers=by_arm(f"{RARE}/evaluation/answers", ANSWERING),
         rankings=by_arm(f"{RARE}/evaluation/rankings", RANKING),
-        scores=by_arm(f"{RARE}/teacher", TEACHER_ARMS + YARDSTICKS),
+        scores=by_arm(f"{RARE}/teacher", SCORING),
     output:
         metrics=report(
             f"{RARE}/metrics.csv",

@@ -9,12 +9,17 @@ OUTPUTS:
     log             = results/{run}/rare/student/{arm}/log.jsonl
     summary         = results/{run}/rare/student/{arm}/training.json
     learning rate   = results/{run}/rare/student/{arm}/learning_rate.json    where rates are searched
+    description     = results/{run}/rare/student/{arm}/inference.json   what predict.py needs
 """
 
 # What training depends on; threads, launcher and GPUs change its speed, not its result.
 _speed = ("threads", "launcher", "gpus")
 STUDENT = config["rare"]["student"]
-TARGETS["train"] = {"rare": [f"{RARE}/student/{arm}/training.json" for arm in TRAINED]}
+TARGETS["train"] = {
+    "rare": [
+        f"{RARE}/student/{arm}/{name}.json" for arm in TRAINED for name in ("training", "inference")
+    ]
+}
 
 _merged = {"merged": directory(f"{RARE}/student/{{arm}}/merged")} if STUDENT["merge"] else {}
 
@@ -97,4 +102,51 @@ rule choose_learning_rate:
             --labels {input.labels:q} \
             --label {params.label} \
             --output {output.rate:q} 2>&1 | tee {log:q}
+        """
+
+
+rule write_inference:
+    """What a student needs to answer new patients: its prompt, its lengths, and where its files lie."""
+    input:
+        code=code("write_inference"),
+        base=base_of("rare"),
+        adapter=f"{RARE}/student/{{arm}}/adapter",
+        candidates=f"{RARE}/knowledge/candidates.parquet",
+        vocabulary=f"{RARE}/knowledge/vocabulary.parquet",
+        information_content=f"{RARE}/knowledge/information_content.parquet",
+        hpo=f"{HPO}/terms.parquet",
+        mondo="resources/mondo.parquet",
+    output:
+        description=f"{RARE}/student/{{arm}}/inference.json",
+    log:
+        f"logs/{RUN}/rare/write_inference/{{arm}}.log",
+    wildcard_constraints:
+        arm=any_of(TRAINED),
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        settings=inference_settings(
+            "rare",
+            ("max_new_tokens", "generation_batch_size", "ranking_score", "ranking_chunk"),
+            {"prompt": config["rare"]["prompt"]},
+            ("attention", "chat_template_kwargs"),
+        ),
+        track="rare",
+        files=lambda wildcards, input: [
+            f"{name}={input[name]}"
+            for name in ("candidates", "vocabulary", "information_content", "hpo", "mondo")
+        ],
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --track {params.track} \
+            --arm {wildcards.arm} \
+            --base {input.base:q} \
+            --adapter {input.adapter:q} \
+            --file {params.files:q} \
+            --output {output.description:q} 2>&1 | tee {log:q}
         """

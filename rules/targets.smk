@@ -11,12 +11,14 @@ OUTPUTS:
 rule rare:
     input:
         TARGETS["section"]["rare"],
+        TARGETS["train"]["rare"],
     localrule: True
 
 
 rule tissue:
     input:
         TARGETS["section"]["tissue"],
+        TARGETS["train"]["tissue"],
         TARGETS["verify"],
     localrule: True
 

@@ -10,10 +10,15 @@ OUTPUTS:
     adapter         = results/{run}/tissue/student/{arm}/adapter/     PEFT, with a model card
     log             = results/{run}/tissue/student/{arm}/log.jsonl
     summary         = results/{run}/tissue/student/{arm}/training.json
+    description     = results/{run}/tissue/student/{arm}/inference.json   what predict.py needs
 """
 
 VISION = config["tissue"]["student"]
-TARGETS["train"]["tissue"] = [f"{TISSUE}/student/{arm}/training.json" for arm in VISION_TRAINED]
+TARGETS["train"]["tissue"] = [
+    f"{TISSUE}/student/{arm}/{name}.json"
+    for arm in VISION_TRAINED
+    for name in ("training", "inference")
+]
 
 # The embedded and the random model are composed and aligned here; any other sees already.
 ALIGNED = VISION["base"]["kind"] in ("embedded", "random")
@@ -117,3 +122,34 @@ use rule choose_learning_rate as choose_vision_rate with:
     params:
         answers=lambda wildcards, input: named(input.answers),
         label="label_id",
+
+
+use rule write_inference as write_vision_inference with:
+    input:
+        code=code("write_inference"),
+        base=base_of("tissue"),
+        adapter=f"{TISSUE}/student/{{arm}}/adapter",
+        labels=f"{TISSUE}/cohort/labels.parquet",
+    output:
+        description=f"{TISSUE}/student/{{arm}}/inference.json",
+    log:
+        f"logs/{RUN}/tissue/write_inference/{{arm}}.log",
+    wildcard_constraints:
+        arm=any_of(VISION_TRAINED),
+    params:
+        settings=inference_settings(
+            "tissue",
+            ("max_new_tokens", "generation_batch_size"),
+            {
+                "prompt": config["tissue"]["prompt"],
+                # ready-made tile sets are cut as their makers chose
+                "tiles": (
+                    None
+                    if SLIDES["source"] == "none"
+                    else part("tissue.tiling", ("tile_size", "mpp", "stain"))
+                ),
+            },
+            ("attention", "chat_template_kwargs"),
+        ),
+        track="tissue",
+        files=lambda wildcards, input: [f"labels={input.labels}"],
