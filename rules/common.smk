@@ -148,6 +148,25 @@ def tile_set_source(wildcards):
     return f"resources/tile_sets/{wildcards.name}" if entry["hub"] else given(entry["path"])
 
 
+def further_cohort(wildcards):
+    """What the target external makes; without a cohort it ends at once."""
+    if not config["external"]:
+        raise WorkflowError(
+            "the target external needs a cohort: set the key external to a folder or zip of "
+            "phenopackets or to a TSV of patients, e.g. snakemake external --config external=PATH"
+        )
+    if "rare" not in TRACKS:
+        raise WorkflowError("the target external needs the track rare: add it to the key tracks")
+    names = (
+        "metrics.csv",
+        "comparisons.csv",
+        "set_aside.tsv",
+        "summary.json",
+        "rank_by_disease.csv",
+    )
+    return [*(f"{EXTERNAL}/{name}" for name in names), f"{EXTERNAL}/pheval"]
+
+
 onsuccess:
     if Path(f"results/{RUN}/report.html").exists():
         print(f"Report: results/{RUN}/report.html")

@@ -64,3 +64,10 @@ rule figures:
     input:
         target("figures"),
     localrule: True
+
+
+# A further cohort, with the adapters as they are.
+rule external:
+    input:
+        further_cohort,
+    localrule: True

@@ -1,4 +1,4 @@
-"""Read patients from phenopackets, or simulate them from the publications that HPO's annotations cite."""
+"""Read patients from phenopackets or a table, or simulate them from what HPO's annotations cite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mintflow import cli, cohort, downloads, io, phenopackets, settings, simulation
+from mintflow import cli, cohort, downloads, io, patient_sheet, phenopackets, settings, simulation
 from mintflow.errors import InputError
 from mintflow.ontology import Ontology
 from mintflow.quarantine import Quarantine
@@ -41,6 +41,9 @@ def main(args: argparse.Namespace) -> None:
     elif chosen["source"] == "phenopackets":
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb")}
         found = phenopackets.read(place(args, chosen), quarantine, **limits)
+    elif chosen["source"] == "sheet":
+        # of a further cohort alone (key external): a table has no variants that a teacher could learn from
+        found = patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"])
     else:
         raise InputError(f"{chosen['source']!r} is no source of patients", field="rare.cohort.source")
     io.write_parquet(found.cases, args.output_cases)

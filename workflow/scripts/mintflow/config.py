@@ -263,7 +263,7 @@ def require_files(config: Mapping[str, Any]) -> None:
     Raises:
         InputError: all that are missing, each with its key.
     """
-    named: dict[str, Any] = {}
+    named: dict[str, Any] = {"external": config["external"]}
     for track in config["tracks"]:
         named |= {f"{track}.{key}": lookup(config[track], key) for key in PATHS[track]}
         if lookup(config[track], "student.base.kind") == "local":

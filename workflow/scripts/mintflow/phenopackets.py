@@ -23,7 +23,7 @@ from .quarantine import Quarantine
 
 SEXES = {"MALE": "MALE", "FEMALE": "FEMALE"}
 
-_HPO_ID = re.compile(r"^HP:\d{7}$")
+HPO_ID = re.compile(r"^HP:\d{7}$")
 _DISEASE_ID = re.compile(r"^(?:OMIM:\d{6}|MONDO:\d{7}|ORPHA:\d+)$")
 _PMID = re.compile(r"^PMID:\s*0*([1-9]\d*)$", re.IGNORECASE)
 _PUBLICATION = re.compile(r"^(DOI|PMC|PMCID):\s*(\S+)$", re.IGNORECASE)
@@ -169,6 +169,22 @@ def years(duration: str) -> float | None:
     return y + m / 12 + (7 * w + d) / _DAYS_PER_YEAR
 
 
+def disease_identifier(text: str) -> str | None:
+    """An OMIM, MONDO or ORPHA id in the spelling of the tables (``Orphanet:1`` is ``ORPHA:1``), or None."""
+    identifier = re.sub(r"^Orphanet:", "ORPHA:", text.strip(), flags=re.IGNORECASE)
+    return identifier if _DISEASE_ID.match(identifier) else None
+
+
+def publication_identifier(text: str) -> str | None:
+    """``PMID:1``, ``DOI:...`` or ``PMC:...`` of a reference, or None if it is none of them."""
+    if match := _PMID.match(text):
+        return f"PMID:{match[1]}"
+    if match := _PUBLICATION.match(text):
+        kind = "DOI" if match[1].upper() == "DOI" else "PMC"
+        return f"{kind}:{match[2].lower()}"
+    return None
+
+
 def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -286,8 +302,8 @@ def _diagnosis(packet: dict[str, Any]) -> tuple[str, str]:
         raise _Refused("interpretations[].diagnosis.disease.id", "", "no diagnosis")
     diseases: dict[str, str] = {}
     for place, value, label in found:
-        identifier = re.sub(r"^Orphanet:", "ORPHA:", _text(value), flags=re.IGNORECASE)
-        if not _DISEASE_ID.match(identifier):
+        identifier = disease_identifier(_text(value))
+        if identifier is None:
             raise _Refused(place, value, "not an OMIM, MONDO or ORPHA identifier of a disease")
         diseases.setdefault(identifier, label)
         if len(diseases) > 1:
@@ -303,7 +319,7 @@ def _features(packet: dict[str, Any], identifier: str, notes: _Notes) -> list[tu
         term = _mapping(_mapping(feature).get("type"))
         excluded = _mapping(feature).get("excluded")
         hpo_id = _text(term.get("id"))
-        if not _HPO_ID.match(hpo_id):
+        if not HPO_ID.match(hpo_id):
             notes.leave_out(f"{place}.type.id", term.get("id", ""), "no HPO identifier")
         elif not (excluded is None or isinstance(excluded, bool)):
             # observed or absent: a guess would turn a finding into its opposite
@@ -322,12 +338,9 @@ def _publications(packet: dict[str, Any], source_id: str, identifier: str) -> li
     pmids: dict[str, None] = {}
     others: dict[str, None] = {}
     for reference in _list(_mapping(packet.get("metaData")).get("externalReferences")):
-        text = _text(_mapping(reference).get("id"))
-        if match := _PMID.match(text):
-            pmids[f"PMID:{match[1]}"] = None
-        elif match := _PUBLICATION.match(text):
-            kind = "DOI" if match[1].upper() == "DOI" else "PMC"
-            others[f"{kind}:{match[2].lower()}"] = None
+        found = publication_identifier(_text(_mapping(reference).get("id")))
+        if found is not None:
+            (pmids if found.startswith("PMID:") else others)[found] = None
     if not pmids and not others and (match := _PMID_IN_ID.match(source_id)):
         pmids[f"PMID:{match[1]}"] = None
     return [*pmids, *others] or [f"none:{identifier}"]

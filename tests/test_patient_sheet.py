@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mintflow import cohort, patient_sheet
+from mintflow.errors import InputError
+from mintflow.quarantine import Quarantine
+
+HEADER = "case_id\tdisease_id\thpo_ids\tpublication\texcluded_hpo_ids\tgenes\tsex\tage_years"
+GOOD = "a\tOMIM:100001\tHP:0000010; HP:0000020\t123; DOI:10.1/X\tHP:0000021\tG1;G2;G1\tf\t3.5"
+
+
+def read(folder: Path, *lines: str, header: str = HEADER) -> tuple[cohort.RawCohort, Quarantine]:
+    path = folder / "patients.tsv"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    quarantine = Quarantine("read_cohort")
+    return patient_sheet.read(path, quarantine, max_mb=1), quarantine
+
+
+def test_everything_of_a_row_is_read(tmp_path: Path) -> None:
+    found, quarantine = read(tmp_path, GOOD)
+    case = found.cases.iloc[0]
+    assert case["case_id"] == cohort.case_id("a") and case["source_file"] == "patients.tsv:2"
+    assert (case["publication"], case["publications"]) == ("PMID:123", ["PMID:123", "DOI:10.1/x"])
+    assert (case["disease_id"], case["sex"], case["age_years"]) == ("OMIM:100001", "FEMALE", 3.5)
+    terms = found.phenotypes[["hpo_id", "excluded"]].values.tolist()
+    assert terms == [["HP:0000010", False], ["HP:0000020", False], ["HP:0000021", True]]
+    assert found.variants["gene_symbol"].tolist() == ["G1", "G2"]
+    assert found.variants["zygosity"].unique().tolist() == ["unknown"]
+    assert quarantine.rows == []
+    assert list(found.cases) == list(cohort.CASES) and list(found.vcfs) == list(cohort.VCFS)
+
+
+def test_columns_may_stand_in_any_order_and_optional_ones_be_absent(tmp_path: Path) -> None:
+    found, quarantine = read(tmp_path, "HP:0000010\tb\tOrphanet:12", header="hpo_ids\tcase_id\tdisease_id")
+    case = found.cases.iloc[0]
+    assert case["disease_id"] == "ORPHA:12" and case["publication"] == f"none:{cohort.case_id('b')}"
+    assert case["sex"] == "UNKNOWN" and found.variants.empty and not quarantine.rows
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "reason"),
+    [
+        ("\tOMIM:100001\tHP:0000010", "case_id", "no case_id"),
+        ("a\tOMIM:100001\tHP:0000010", "case_id", "the case_id of an earlier line, which is kept"),
+        ("b\tMarfan\tHP:0000010", "disease_id", "not an OMIM, MONDO or ORPHA identifier of a disease"),
+        ("b\tOMIM:100001\tcough", "hpo_ids", "no phenotypes"),
+        ("b\tOMIM:100001\tHP:0000010" + "\tx" * 9, "(line)", "more than 8 cells"),
+    ],
+)
+def test_a_bad_row_is_set_aside_and_the_others_go_on(
+    tmp_path: Path, line: str, field: str, reason: str
+) -> None:
+    found, quarantine = read(tmp_path, GOOD, line, "", "c\tOMIM:100001\tHP:0000010")
+    assert set(found.cases["source_id"]) == {"a", "c"}
+    refused = quarantine.table()
+    assert refused[["file", "record", "field", "reason"]].values.tolist() == [
+        ["patients.tsv", "line 3", field, reason]
+    ]
+
+
+def test_a_bad_value_is_left_out_and_the_patient_kept(tmp_path: Path) -> None:
+    line = "b\tOMIM:100001\tHP:0000010;fever\tsomewhere\tHP:1\tG\tgirl\t400"
+    found, quarantine = read(tmp_path, line)
+    assert found.phenotypes["hpo_id"].tolist() == ["HP:0000010"]
+    assert found.cases["age_years"].isna().all() and found.cases.loc[0, "publication"].startswith("none:")
+    table = quarantine.table()
+    assert table["field"].tolist() == ["hpo_ids", "excluded_hpo_ids", "publication", "sex", "age_years"]
+    assert table["reason"].str.endswith("the patient kept").all()
+
+
+def test_stray_bytes_do_not_cost_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "patients.tsv"
+    path.write_bytes(b"\xef\xbb\xbf" + HEADER.encode() + b"\r\n" + GOOD.encode() + b"\r\n\xff\0\tx\ty\r\n")
+    quarantine = Quarantine("read_cohort")
+    found = patient_sheet.read(path, quarantine, max_mb=1)
+    assert len(found.cases) == 1 and len(quarantine.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        ("case_id\tdisease_id", "lacks column"),
+        (HEADER + "\tdiagnosis", "'diagnosis' is unknown"),
+        (HEADER + "\tsex", "'sex' is unknown or there twice"),
+        (HEADER, "holds no usable patient"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named(tmp_path: Path, header: str, problem: str) -> None:
+    with pytest.raises(InputError, match=problem) as caught:
+        read(tmp_path, header=header)
+    assert caught.value.file == "patients.tsv"
+
+
+def test_what_is_a_sheet() -> None:
+    assert patient_sheet.is_sheet("a/b.TSV") and patient_sheet.is_sheet("b.txt")
+    assert not patient_sheet.is_sheet("folder") and not patient_sheet.is_sheet("a.zip")

@@ -1,0 +1,171 @@
+"""Patients from a tab-separated table, one row a patient: for cohorts that exist in no other form.
+
+Columns, in any order: ``case_id``, ``disease_id``, ``hpo_ids``; optional ``disease_name``,
+``publication``, ``excluded_hpo_ids``, ``genes``, ``sex``, ``age_years``. Several values of a cell are
+separated by ``;``. A row that cannot be used goes to the quarantine; the others go on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from . import cohort
+from .archives import MEGABYTE
+from .errors import InputError
+from .phenopackets import HPO_ID, SEXES, disease_identifier, publication_identifier
+from .quarantine import Quarantine
+
+REQUIRED = ("case_id", "disease_id", "hpo_ids")
+OPTIONAL = ("disease_name", "publication", "excluded_hpo_ids", "genes", "sex", "age_years")
+SUFFIXES = (".tsv", ".txt", ".tab")
+
+_SEXES = {"M": "MALE", "F": "FEMALE", "U": "UNKNOWN", "": "UNKNOWN", "UNKNOWN": "UNKNOWN"} | SEXES
+_OLDEST = 130.0
+_BARE_PMID = re.compile(r"^\d+$")
+
+Note = Callable[[str, str, str], None]
+
+
+def is_sheet(path: str) -> bool:
+    """Whether a path names a table; anything else is a folder or zip of phenopackets."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.RawCohort:
+    """Read the table.
+
+    Args:
+        path: the table, UTF-8.
+        quarantine: receives rows, and single values of rows, that cannot be used.
+        max_mb: a larger file is refused (10^6 bytes).
+
+    Raises:
+        InputError: not readable, too large, a column is missing or unknown, or no usable row.
+    """
+    path = Path(path)
+    header, lines = _lines(path, max_mb)
+    cases, phenotypes, variants = [], [], []
+    seen: set[str] = set()
+    for number, cells in lines:
+        record = f"line {number}"
+        if len(cells) > len(header):
+            _refuse(quarantine, path, record, "(line)", len(cells), f"more than {len(header)} cells")
+            continue
+        row = {name: "" for name in (*REQUIRED, *OPTIONAL)}
+        row |= {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+        disease = disease_identifier(row["disease_id"])
+        if not row["case_id"]:
+            _refuse(quarantine, path, record, "case_id", "", "no case_id")
+            continue
+        if row["case_id"] in seen:
+            _refuse(quarantine, path, record, "case_id", "", "the case_id of an earlier line, which is kept")
+            continue
+        if disease is None:
+            problem = "not an OMIM, MONDO or ORPHA identifier of a disease"
+            _refuse(quarantine, path, record, "disease_id", row["disease_id"], problem)
+            continue
+        identifier = cohort.case_id(row["case_id"])
+        kept: list[tuple[str, str, str]] = []
+        terms = _terms(row, lambda *said, kept=kept: kept.append(said))
+        if not terms:
+            _refuse(quarantine, path, record, "hpo_ids", row["hpo_ids"], "no phenotypes")
+            continue
+        publications = _publications(row, identifier, lambda *said, kept=kept: kept.append(said))
+        sex, age = _person(row, lambda *said, kept=kept: kept.append(said))
+        for field, value, reason in kept:
+            told = f"{reason}; the field is left out, the patient kept"
+            quarantine.add(file=path.name, record=record, field=field, value=value, reason=told)
+        seen.add(row["case_id"])
+        name = row["disease_name"] or disease
+        case = (identifier, row["case_id"], f"{path.name}:{number}", publications[0], publications)
+        cases.append((*case, disease, name, sex, age, False))
+        phenotypes += [(identifier, term, "", excluded) for term, excluded in terms]
+        nothing = (None, None, None, None)
+        for gene in dict.fromkeys(_values(row["genes"])):
+            variants.append((identifier, gene, *nothing, "unknown", None, "unknown", "sheet"))
+    if not cases:
+        raise InputError("holds no usable patient", file=path.name, field="external")
+    return cohort.RawCohort(
+        cases=cohort.table(cases, cohort.CASES, ["case_id"]),
+        phenotypes=cohort.table(phenotypes, cohort.PHENOTYPES, ["case_id"]),
+        variants=cohort.table(variants, cohort.VARIANTS, ["case_id"]),
+        vcfs=cohort.table([], cohort.VCFS, ["case_id"]),
+    )
+
+
+def _lines(path: Path, max_mb: float) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Column names, and number and cells of each line that is not empty."""
+    try:
+        if path.stat().st_size > max_mb * MEGABYTE:
+            raise InputError("is larger than is allowed", file=path.name, field="rare.cohort.max_total_mb")
+        # a stray byte must not cost the whole table
+        text = path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path.name, field="external") from error
+    # NUL would end the parser
+    rows = csv.reader(io.StringIO(text.replace("\0", " ")), delimiter="\t", quoting=csv.QUOTE_NONE)
+    try:
+        lines = [(rows.line_num, cells) for cells in rows if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise InputError(f"cannot be read as a table: {error}", file=path.name, field="external") from error
+    header = [name.strip() for name in lines[0][1]] if lines else []
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise InputError(f"lacks column(s) {', '.join(missing)}", file=path.name, field="external")
+    odd = sorted(name for name in header if name not in (*REQUIRED, *OPTIONAL) or header.count(name) > 1)
+    if odd:
+        known = ", ".join((*REQUIRED, *OPTIONAL))
+        problem = f"column {odd[0]!r} is unknown or there twice; columns are {known}"
+        raise InputError(problem, file=path.name, field="external")
+    return header, lines[1:]
+
+
+def _refuse(quarantine: Quarantine, path: Path, record: str, field: str, value: object, reason: str) -> None:
+    quarantine.add(file=path.name, record=record, field=field, value=value, reason=reason)
+
+
+def _values(cell: str) -> list[str]:
+    return [value.strip() for value in cell.split(";") if value.strip()]
+
+
+def _terms(row: Mapping[str, str], note: Note) -> list[tuple[str, bool]]:
+    terms = []
+    for field, excluded in (("hpo_ids", False), ("excluded_hpo_ids", True)):
+        for value in _values(row[field]):
+            if HPO_ID.match(value):
+                terms.append((value, excluded))
+            else:
+                note(field, value, "no HPO identifier")
+    return terms
+
+
+def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[str]:
+    found: dict[str, None] = {}
+    for value in _values(row["publication"]):
+        reference = publication_identifier(f"PMID:{value}" if _BARE_PMID.match(value) else value)
+        if reference is None:
+            note("publication", value, "no PMID, DOI or PMC id")
+        else:
+            found[reference] = None
+    return list(found) or [f"none:{identifier}"]
+
+
+def _person(row: Mapping[str, str], note: Note) -> tuple[str, float | None]:
+    sex = _SEXES.get(row["sex"].upper())
+    if sex is None:
+        note("sex", row["sex"], "none of male, female, unknown")
+    age = None
+    if row["age_years"]:
+        try:
+            age = float(row["age_years"])
+        except ValueError:
+            age = math.nan
+        if not 0 <= age <= _OLDEST:
+            note("age_years", row["age_years"], f"no number of years from 0 to {_OLDEST:.0f}")
+            age = None
+    return sex or "UNKNOWN", age
