@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import workflow_tools
-from workflow_tools import place, snakemake
+from mintflow import io
+from workflow_tools import phenopacket, place, snakemake, zip_of
 
 SCRIPTS = workflow_tools.ROOT / "workflow/scripts"
 SMOKE = ("--configfile", "config/smoke.yaml")
@@ -140,6 +141,51 @@ def test_changing_one_key_reruns_only_what_depends_on_it(finished: tuple[Path, f
         "read_cohort",
         "build_preferences",
     }
+
+
+def _strangers(folder: Path) -> Path:
+    """A zip of a further cohort: three new patients, and one of every kind that must not count."""
+    cohort = folder / "results/smoke/rare/cohort"
+    cases = io.read_parquet(cohort / "cases.parquet").sort_values("case_id")
+    terms = io.read_parquet(cohort / "phenotypes.parquet", ["case_id", "hpo_id", "excluded"])
+    trained = cases[cases["split"] == "train"].iloc[0]
+    own = terms[(terms["case_id"] == trained["case_id"]) & ~terms["excluded"]]
+    numbers = [int(disease.removeprefix("OMIM:")) for disease in sorted(cases["disease_id"].unique())]
+    features = [{"type": {"id": term}} for term in own["hpo_id"]]
+    packets = [phenopacket(i, number, 99000000 + i) for i, number in enumerate(numbers[:3])]
+    packets.append(phenopacket(3, 999999, 99000003))
+    packets.append(phenopacket(4, numbers[0], int(trained["publication"].removeprefix("PMID:"))))
+    disease = int(trained["disease_id"].removeprefix("OMIM:"))
+    packets.append(phenopacket(5, disease, 99000005, phenotypicFeatures=features))
+    packets.append(phenopacket(6, numbers[0], 99000006, phenotypicFeatures=[]))
+    return zip_of(folder / "strangers.zip", packets)
+
+
+def test_a_further_cohort_is_evaluated_without_training(finished: tuple[Path, float]) -> None:
+    folder = finished[0]
+    adapter = folder / "results/smoke/rare/student/orpo/adapter/adapter_model.safetensors"
+    before = (adapter.read_bytes(), adapter.stat().st_mtime_ns)
+    given = ("--config", f"external={_strangers(folder).name}")
+    output = snakemake(folder, "--cores", "2", "external", *SMOKE, *given).stdout
+    rules = set(re.findall(r"^rule (\w+):", output, flags=re.M))
+    assert not rules & {"train_student", "train_teacher", "read_cohort", "build_preferences"}
+    assert (adapter.read_bytes(), adapter.stat().st_mtime_ns) == before
+    external = folder / "results/smoke/external"
+    with open(external / "set_aside.tsv", encoding="utf-8") as table:
+        reasons = sorted(row["reason"] for row in csv.DictReader(table, delimiter="\t"))
+    assert reasons == ["no_terms", "out_of_set", "training_publication", "training_twin"]
+    with open(external / "metrics.csv", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    assert list(rows[0]) == ["arm", "metric", "value", "ci_low", "ci_high", "n"]
+    assert {row["arm"] for row in rows} == ARMS - {"orpo-blank", "orpo-shuffled"}
+    n = {row["metric"]: int(row["n"]) for row in rows if row["arm"] == "teacher"}
+    assert (n["top1"], n["top1_all"]) == (3, 4)
+    for arm in ("teacher", "similarity"):  # the run's own teacher, to the last digit
+        told = io.read_json(external / f"teacher/{arm}.json")
+        assert told["largest_difference_from_run"] == 0.0
+    for arm in ("base", "orpo", "teacher"):
+        assert len(list((external / f"pheval/{arm}/pheval_disease_results").glob("*.parquet"))) == 4
+    assert "Nothing to be done" in snakemake(folder, "--cores", "2", "external", *SMOKE, *given).stdout
 
 
 KILLER = """\

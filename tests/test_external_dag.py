@@ -1,0 +1,100 @@
+"""The target external: what it runs on a finished run, and what it says without a cohort."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from workflow_tools import phenopacket, place, snakemake, zip_of
+
+SMOKE = ("--configfile", "config/smoke.yaml")
+OWN = {"screen_external", "score_external", "evaluate_external", "export_pheval"}
+
+
+def blocks(output: str) -> list[tuple[str, str]]:
+    """Rule and text of every job of a dry run."""
+    parts = re.split(r"^(?:local)?rule (\w+):$", output, flags=re.M)
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def external_jobs(names: list[str]) -> set[str]:
+    return {name for name in names if name.startswith("external_") or name in OWN}
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A folder in which every file that the target needs of the run is there, empty and new."""
+    folder = place(tmp_path)
+    zip_of(folder / "few.zip", [phenopacket(1, 100001, 11)])
+    output = snakemake(folder, "-n", "external", *SMOKE, "--config", "external=few.zip").stdout
+    made = []
+    for name, text in blocks(output):
+        if external_jobs([name]) or name == "external":
+            continue
+        for entry in re.search(r"^    output: (.*)$", text, flags=re.M)[1].split(", "):
+            path = folder / entry
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.name in ("adapter", "merged") or path.parent.name == "models":
+                path.mkdir(exist_ok=True)
+                (path / "x").touch()
+                # Snakemake takes the time of a folder from this file
+                path = path / ".snakemake_timestamp"
+            path.touch()
+            made.append(path)
+    assert any("adapter" in path.parts for path in made)
+    for path in made:
+        os.utime(path)
+    return folder
+
+
+def test_a_finished_run_is_not_trained_again(finished: Path) -> None:
+    output = snakemake(finished, "-n", "external", *SMOKE, "--config", "external=few.zip").stdout
+    names = [name for name, _ in blocks(output)]
+    assert set(names) == external_jobs(names) | {"external"}
+    assert set(names) > OWN
+    answered = [text for name, text in blocks(output) if name == "external_generate_answers"]
+    assert len(answered) == 2 and sum("student/orpo/adapter" in text for text in answered) == 1
+
+
+def test_a_table_of_patients_is_read_as_one(finished: Path) -> None:
+    (finished / "patients.tsv").write_text("case_id\tdisease_id\thpo_ids\n")
+    output = snakemake(finished, "-n", "external", *SMOKE, "--config", "external=patients.tsv").stdout
+    text = dict(blocks(output))["external_read_cohort"]
+    assert '"source": "sheet"' in text and '"path": "patients.tsv"' in text
+
+
+def test_nothing_of_it_is_in_any_other_target(finished: Path) -> None:
+    for target in ("all", "rare", "figures"):
+        output = snakemake(finished, "-n", target, *SMOKE, "--config", "external=few.zip").stdout
+        assert not external_jobs([name for name, _ in blocks(output)])
+
+
+def test_without_a_cohort_it_names_the_key(tmp_path: Path) -> None:
+    done = snakemake(place(tmp_path), "-n", "external", check=False)
+    assert done.returncode and "set the key external" in done.stdout
+
+
+def test_without_the_track_it_says_so(tmp_path: Path) -> None:
+    zip_of(place(tmp_path) / "few.zip", [phenopacket(1, 100001, 11)])
+    (tmp_path / "tissue.yaml").write_text("tracks: [tissue]\nexternal: few.zip\n")
+    done = snakemake(tmp_path, "-n", "external", "--configfile", "tissue.yaml", check=False)
+    assert done.returncode and "needs the track rare" in done.stdout
+
+
+def test_a_cohort_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = snakemake(place(tmp_path), "-n", "external", "--config", "external=no.zip", check=False)
+    assert done.returncode and "external: no.zip does not exist" in done.stdout
+
+
+def test_scores_from_a_file_leave_the_teacher_out(tmp_path: Path) -> None:
+    zip_of(place(tmp_path) / "few.zip", [phenopacket(1, 100001, 11)])
+    (tmp_path / "scores.tsv").write_text("case_id\tdisease_id\tscore\n")
+    (tmp_path / "kind.yaml").write_text(
+        "rare: {teacher: {kind: scores, scores: scores.tsv}}\nexternal: few.zip\n"
+    )
+    output = snakemake(tmp_path, "-n", "external", "--configfile", "kind.yaml").stdout
+    scored = [text for name, text in blocks(output) if name == "score_external"]
+    assert len(scored) == 4 and not any("arm=teacher" in text for text in scored)
