@@ -15,9 +15,8 @@ OUTPUTS:
 EXTERNAL = f"results/{RUN}/external"
 
 _given = config["external"]
-_sheet = bool(_given) and _given.lower().endswith((".tsv", ".txt", ".tab"))
 _external_reading = part("rare.cohort", _reading) | {
-    "source": "sheet" if _sheet else "phenopackets",
+    "source": "external",
     "path": _given,
     "url": None,
     "sha256": None,

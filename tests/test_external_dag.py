@@ -59,13 +59,6 @@ def test_a_finished_run_is_not_trained_again(finished: Path) -> None:
     assert len(answered) == 2 and sum("student/orpo/adapter" in text for text in answered) == 1
 
 
-def test_a_table_of_patients_is_read_as_one(finished: Path) -> None:
-    (finished / "patients.tsv").write_text("case_id\tdisease_id\thpo_ids\n")
-    output = snakemake(finished, "-n", "external", *SMOKE, "--config", "external=patients.tsv").stdout
-    text = dict(blocks(output))["external_read_cohort"]
-    assert '"source": "sheet"' in text and '"path": "patients.tsv"' in text
-
-
 def test_nothing_of_it_is_in_any_other_target(finished: Path) -> None:
     for target in ("all", "rare", "figures"):
         output = snakemake(finished, "-n", target, *SMOKE, "--config", "external=few.zip").stdout

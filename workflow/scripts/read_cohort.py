@@ -41,9 +41,8 @@ def main(args: argparse.Namespace) -> None:
     elif chosen["source"] == "phenopackets":
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb")}
         found = phenopackets.read(place(args, chosen), quarantine, **limits)
-    elif chosen["source"] == "sheet":
-        # of a further cohort alone (key external): a table has no variants that a teacher could learn from
-        found = patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"])
+    elif chosen["source"] == "external":
+        found = further(chosen, quarantine)
     else:
         raise InputError(f"{chosen['source']!r} is no source of patients", field="rare.cohort.source")
     io.write_parquet(found.cases, args.output_cases)
@@ -66,6 +65,18 @@ def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCoh
     genes = io.read_parquet(args.genes, ["gene_symbol", "disease_id"])
     cases, phenotypes, variants = simulation.simulate(hpoa, genes, Ontology.from_parquet(args.terms), chosen)
     return cohort.RawCohort(cases, phenotypes, variants, cohort.table([], cohort.VCFS, ["case_id"]))
+
+
+def further(chosen: dict[str, Any], quarantine: Quarantine) -> cohort.RawCohort:
+    """A further cohort: a table of patients, or phenopackets; errors name its own key."""
+    try:
+        if patient_sheet.is_sheet(chosen["path"]):
+            return patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"])
+        limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb")}
+        return phenopackets.read(chosen["path"], quarantine, **limits)
+    except InputError as error:
+        field = "external" if error.field == "rare.cohort.path" else error.field
+        raise InputError(error.problem, file=error.file, record=error.record, field=field) from error
 
 
 def place(args: argparse.Namespace, chosen: dict[str, Any]) -> Path:
