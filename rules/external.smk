@@ -22,9 +22,10 @@ _external_reading = part("rare.cohort", _reading) | {
     "sha256": None,
 }
 # Scores that came from a file are of the run's patients alone.
-SCORING = YARDSTICKS if TEACHER["kind"] == "scores" else TEACHER_ARMS + YARDSTICKS
-# The untrained base model and every trained arm; controls are for the run's own test patients.
-WRITING = ["base", *TRAINED]
+EXTERNAL_SCORING = YARDSTICKS if TEACHER["kind"] == "scores" else TEACHER_ARMS + YARDSTICKS
+# Every arm but those that read retrieved text: retrieval is made for the run's own patients. Controls are for
+# these, too.
+WRITING = [name for name in PLANS["rare"].answering() if not PLANS["rare"].arm_of(name).retrieval]
 
 
 use rule read_cohort as external_read_cohort with:
@@ -159,8 +160,8 @@ use rule build_prompts as external_build_prompts with:
 use rule generate_answers as external_generate_answers with:
     input:
         code=code("generate_answers"),
-        base=BASE,
-        adapter=adapter_in(RARE),
+        base=base_of("rare"),
+        adapter=adapter_in(RARE, "rare"),
         prompts=f"{EXTERNAL}/prompts.parquet",
     output:
         answers=f"{EXTERNAL}/evaluation/answers/{{arm}}.parquet",
@@ -173,8 +174,8 @@ use rule generate_answers as external_generate_answers with:
 use rule rank_candidates as external_rank_candidates with:
     input:
         code=code("rank_candidates"),
-        base=BASE,
-        adapter=adapter_in(RARE),
+        base=base_of("rare"),
+        adapter=adapter_in(RARE, "rare"),
         prompts=f"{EXTERNAL}/prompts.parquet",
         candidates=f"{RARE}/knowledge/candidates.parquet",
         cases=f"{EXTERNAL}/cohort/cases.parquet",

@@ -29,7 +29,7 @@ rule score_external:
     benchmark:
         f"benchmarks/{RUN}/external/score_external/{{arm}}.tsv"
     wildcard_constraints:
-        arm="|".join(map(re.escape, SCORING)),
+        arm=any_of(EXTERNAL_SCORING),
     conda:
         "../envs/train_teacher.yaml"
     threads: 2
@@ -78,7 +78,7 @@ rule evaluate_external:
         mondo="resources/mondo.parquet",
         answers=by_arm(f"{EXTERNAL}/evaluation/answers", WRITING),
         rankings=by_arm(f"{EXTERNAL}/evaluation/rankings", RANKING),
-        scores=by_arm(f"{EXTERNAL}/teacher", SCORING),
+        scores=by_arm(f"{EXTERNAL}/teacher", EXTERNAL_SCORING),
     output:
         metrics=f"{EXTERNAL}/metrics.csv",
         comparisons=f"{EXTERNAL}/comparisons.csv",
@@ -100,7 +100,7 @@ rule evaluate_external:
         answers=lambda wildcards, input: named(input.answers),
         rankings=lambda wildcards, input: ["--rankings", *named(input.rankings)] if RANKING else [],
         scores=lambda wildcards, input: named(input.scores),
-        trained=TRAINED,
+        trained=[arm.name for arm in PLANS["rare"].trained()],
     shell:
         r"""
         python {input.code[0]:q} \
@@ -133,7 +133,7 @@ rule export_pheval:
         variants=f"{EXTERNAL}/cohort/raw/variants.parquet",
         mondo="resources/mondo.parquet",
         grounded=f"{EXTERNAL}/evaluation/grounded.parquet",
-        scores=by_arm(f"{EXTERNAL}/teacher", SCORING),
+        scores=by_arm(f"{EXTERNAL}/teacher", EXTERNAL_SCORING),
     output:
         folder=directory(f"{EXTERNAL}/pheval"),
     log:

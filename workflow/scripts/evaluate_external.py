@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> None:
     if sample:
         for arm, path in rankings.items():
             per_case.append(ev.score_rankings(study, ev.read_ranks(path, arm, sample, labels), arm))
-    measured = ex.measured(per_case, has_teacher=teacher is not None)
+    measured, _ = ev.mean_of_seeds(ex.measured(per_case, has_teacher=teacher is not None))
     pairs = external.pairs(args.trained, set(measured["arm"]), ev.OTHER_PAIRS)
     metrics, comparisons = ex.tables(
         measured,
