@@ -28,6 +28,7 @@ SETTINGS = {
     "precision": "bf16",
 }
 SUMMARY = {
+    "arm": "orpo",
     "pairs": {"train": 100, "validation": 0},
     "dropped": {"train": {"too_long": 1}},
     "pairs_per_step": 4,
@@ -45,7 +46,7 @@ def test_card_states_base_data_objective_and_limits() -> None:
     assert card.startswith("---\nlibrary_name: peft\n")
     assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct\n" in card
     assert "134,515,008 parameters, licence Apache-2.0" in card
-    assert "| beta | 0.25 |" in card
+    assert "| orpo: beta | 0.25 |" in card
     assert "rsLoRA adapter" in card
     assert "cd" * 32 in card
     assert "| eval_loss | 0.5000 |" in card

@@ -37,7 +37,7 @@ def evaluate(
     arguments += ["--labels", str(made / "labels.parquet")]
     arguments += ["--answers", *(f"{arm}={files.get(arm, made / f'{arm}.parquet')}" for arm in answers)]
     arguments += ["--scores", *(f"{arm}={files.get(arm, made / f'{arm}.parquet')}" for arm in scores)]
-    for name in ("metrics", "comparisons", "confusion", "per-case", "grounded"):
+    for name in ("metrics", "comparisons", "confusion", "seeds", "per-case", "grounded"):
         arguments += [f"--output-{name}", str(out / name)]
     evaluate_tiles.main(evaluate_tiles.arguments().parse_args(arguments))
 

@@ -115,7 +115,8 @@ class World:
         import evaluate_arms
 
         out = {
-            name: self.folder / "out" / name for name in ("metrics", "comparisons", "per-case", "grounded")
+            name: self.folder / "out" / name
+            for name in ("metrics", "comparisons", "seeds", "per-case", "grounded")
         }
         arguments = ["--settings", json.dumps(settings)]
         for name in ("cases", "candidates", "vocabulary", "mondo"):

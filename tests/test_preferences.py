@@ -16,7 +16,7 @@ from mintflow import io
 from mintflow.conversations import answer, typed
 from mintflow.dataset_card import measure_lengths, measure_teacher, render_card, size_category
 from mintflow.errors import InputError
-from mintflow.preferences import Lengths, build_pairs, drop_repeats, sample_spread
+from mintflow.preferences import Lengths, build_pairs, drop_repeats, name_truth, sample_spread
 from mintflow.rare_dataset import describe_dataset
 
 LABELS = pd.DataFrame({"label_id": list("abcdef"), "name": ["A", "B", "C", "D", "E", "F"]})
@@ -234,7 +234,15 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
 def test_script_keeps_test_patients_out_and_counts_what_it_drops(built: Path) -> None:
     train = io.read_parquet(built / "out/train.parquet")
     validation = io.read_parquet(built / "out/validation.parquet")
-    assert list(train.columns) == ["case_id", "prompt", "chosen", "rejected", "chosen_ids", "rejected_ids"]
+    columns = ["case_id", "prompt", "chosen", "rejected", "truth", "chosen_ids", "rejected_ids"]
+    assert list(train.columns) == [*columns, "ranked", "ranked_scores"]
+    for row in train.itertuples(index=False):  # all labels, best first, as the lists have them
+        assert len(row.ranked) == len(row.ranked_scores) and sorted(row.ranked_scores)[::-1] == list(
+            row.ranked_scores
+        )
+        assert row.chosen[0]["content"].splitlines() == [
+            f"{n}. {name}" for n, name in enumerate(row.ranked[:2], 1)
+        ]
     assert train["case_id"].tolist() == ["case-0", "case-3", "case-4"]
     assert validation["case_id"].tolist() == ["case-5", "case-6"]
     figures = io.read_json(built / "out/summary.json")["splits"]["train"]
@@ -326,3 +334,24 @@ def test_datasets_and_trl_accept_the_folder(built: Path, tmp_path: Path) -> None
     assert text["prompt"] == "<user>same</><assistant>"
     assert text["chosen"] == "1. A\n2. B</>"
     assert text["rejected"] == "1. E\n2. F</>"
+
+
+@pytest.mark.parametrize("rejected", ["bottom", "hard", "random"])
+def test_which_labels_are_rejected(rejected: str) -> None:
+    lengths = Lengths(2, 3, rejected=rejected, seed=4)
+    places = lengths.positions(200, 9)
+    assert places.shape == (200, 3) and places.min() >= 2 and places.max() <= 8
+    assert (np.diff(places, axis=1) > 0).all()
+    if rejected == "random":
+        assert len(np.unique(places)) == 7 and (places == lengths.positions(200, 9)).all()
+    else:
+        assert places[0].tolist() == {"bottom": [6, 7, 8], "hard": [2, 3, 4]}[rejected]
+
+
+def test_truth_is_named_and_must_have_a_name() -> None:
+    items = pd.DataFrame({"item_id": ["a", "b"]})
+    labels = pd.DataFrame({"label_id": ["x", "y"], "name": ["One", "Two"]})
+    named = name_truth(items, pd.Series({"a": "y", "b": "x"}), labels)
+    assert [row[0]["content"] for row in named["truth"]] == ["1. Two", "1. One"]
+    with pytest.raises(InputError, match="record b: true label has no name"):
+        name_truth(items, pd.Series({"a": "y", "b": "z"}), labels)

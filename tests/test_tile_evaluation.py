@@ -60,7 +60,7 @@ def material(tmp_path: Path) -> Path:
 
 def evaluate(folder: Path, arms: tuple[str, ...] = ("base", "orpo", "orpo-blank"), **changes: object) -> dict:
     settings = {"evaluation": OPTIONS | changes, "preferences": {"k": 2, "q": 1}}
-    outputs = ["metrics", "comparisons", "confusion", "per-case", "grounded"]
+    outputs = ["metrics", "comparisons", "confusion", "seeds", "per-case", "grounded"]
     evaluate_tiles.main(
         evaluate_tiles.arguments().parse_args(
             [
@@ -72,8 +72,8 @@ def evaluate(folder: Path, arms: tuple[str, ...] = ("base", "orpo", "orpo-blank"
             ]
         )
     )
-    tables = {name: pd.read_csv(folder / f"out-{name}") for name in outputs[:3]}
-    return tables | {name: pd.read_parquet(folder / f"out-{name}") for name in outputs[3:]}
+    tables = {name: pd.read_csv(folder / f"out-{name}") for name in outputs[:4]}
+    return tables | {name: pd.read_parquet(folder / f"out-{name}") for name in outputs[4:]}
 
 
 def value(metrics: pd.DataFrame, arm: str, metric: str) -> float:
@@ -147,7 +147,7 @@ def test_adding_an_arm_changes_no_other_number(material: Path) -> None:
 
 def test_same_seed_same_bytes(material: Path) -> None:
     evaluate(material)
-    names = ("metrics", "comparisons", "confusion", "per-case", "grounded")
+    names = ("metrics", "comparisons", "confusion", "seeds", "per-case", "grounded")
     first = [(material / f"out-{name}").read_bytes() for name in names]
     evaluate(material)
     assert first == [(material / f"out-{name}").read_bytes() for name in names]

@@ -127,6 +127,7 @@ def write(folder: Path, root: Path, *, looks: bool = True, **tissue: dict[str, A
         "comparisons": "comparisons.csv",
         "confusion": "confusion.csv",
         "grounded": "grounded.parquet",
+        "seeds": "seeds.csv",
     }
     outputs = {**paths, "per-case": "per_case.parquet"}
     evaluation = settings["tissue"]["evaluation"]
