@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import stat
@@ -251,3 +252,33 @@ def test_killed_in_every_rule_it_still_ends_with_the_same_bytes(
     tables = sorted(path.relative_to(first) for path in first.glob("results/smoke/tissue/tiles/[0-9]*/*"))
     assert tables and all((first / name).read_bytes() == (again / name).read_bytes() for name in tables)
     assert not list((again / "results").rglob("*.part"))
+
+
+def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
+    """On top of the finished run, and last: the other tests look at it as it was."""
+    arms = (*SMOKE, "config/smoke_arms.yaml")
+    planned = snakemake(finished[0], "-n", "evaluate", *arms).stdout
+    assert not {"read_cohort", "align_student", "train_teacher"} & set(
+        re.findall(r"^rule (\w+):", planned, flags=re.M)
+    )
+    snakemake(finished[0], "--cores", "2", "--quiet", "all", "evaluate", *arms, timeout=900)
+    more = {"sft", "sft-truth", "dpo", "listwise"}
+    for track, wanted in (
+        ("rare", ARMS | more | {"rag", "orpo+rag", "orpo-hard", "retrieval"}),
+        ("tissue", TISSUE_ARMS | more),
+    ):
+        rows = _metrics(finished[0], track)
+        assert {row["arm"] for row in rows} == wanted
+        n = {row["n"] for row in rows if row["metric"] == "top1"}
+        assert len(n) == 1, "arms were measured on different cases"
+    rare = finished[0] / "results/smoke/rare"
+    with open(rare / "seeds.csv", encoding="utf-8") as table:
+        assert {"dpo", "dpo.seed7"} < {row["run"] for row in csv.DictReader(table)}
+    rate = json.loads((rare / "student/listwise/learning_rate.json").read_text())
+    assert {trial["rate"] for trial in rate["trials"]} == {0.0005, 0.001}
+    chosen = json.loads((rare / "student/listwise.seed7/training.json").read_text())["learning_rate"]
+    assert chosen == rate["learning_rate"]
+    with open(rare / "comparisons.csv", encoding="utf-8") as table:
+        pairs = {(row["arm_a"], row["arm_b"]) for row in csv.DictReader(table)}
+    assert {("orpo", other) for other in (*more, "rag")} < pairs
+    assert {("orpo-hard", "orpo"), ("rag", "base")} < pairs
