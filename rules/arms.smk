@@ -4,7 +4,7 @@ The students of each track as the configuration lists them: arms, seeds, learnin
 Helper functions only: what the jobs of one student read. No rule is here.
 """
 
-from mintflow.arms import CONTROLS as KINDS_OF_CONTROL, PRIMARY, RATE, Plan
+from mintflow.arms import CONTROLS as KINDS_OF_CONTROL, PRIMARY, RATE, SEED, Plan
 
 PLANS = {track: Plan(config[track], track) for track in ("rare", "tissue")}
 # Every adapter: those of the results, and those that only serve to choose a learning rate.
@@ -15,7 +15,9 @@ VISION_TRAINED = list(PLANS["tissue"].trainings())
 
 def controls(track):
     """Arms that show what the primary one does without its input."""
-    return [f"{PRIMARY}-{name}" for name in config[track]["evaluation"]["controls"]]
+    names = [f"{PRIMARY}-{name}" for name in config[track]["evaluation"]["controls"]]
+    seeds = PLANS[track].arms[PRIMARY].seeds[1:]
+    return [*names, *(f"{name}{SEED}{seed}" for name in names for seed in seeds)]
 
 
 ANSWERING = [*PLANS["rare"].answering(), *controls("rare")]
@@ -23,7 +25,7 @@ VISION_ARMS = [*PLANS["tissue"].answering(), *controls("tissue")]
 RANKING = (
     []
     if config["rare"]["evaluation"]["ranking_cases"] == 0
-    else [arm.name for arm in PLANS["rare"].arms.values() if not arm.retrieval]
+    else [name for name in PLANS["rare"].answering() if not PLANS["rare"].arm_of(name).retrieval]
 )
 
 # Who ranks every candidate without a language model, as in metrics.csv.
@@ -115,10 +117,7 @@ def adapter_in(folder, track):
     """The adapter folder of an arm or of its control; none for a base model."""
 
     def adapter(wildcards):
-        name = wildcards.arm
-        for control in KINDS_OF_CONTROL:
-            name = name.removesuffix(f"-{control}")
-        found = PLANS[track].adapter_of(name)
+        found = PLANS[track].adapter_of(wildcards.arm)
         return f"{folder}/student/{found}/adapter" if found else []
 
     return adapter
@@ -126,7 +125,8 @@ def adapter_in(folder, track):
 
 def control_of(wildcards):
     """Which input the arm is given."""
-    return next((name for name in KINDS_OF_CONTROL if wildcards.arm.endswith(f"-{name}")), "none")
+    arm = wildcards.arm.partition(SEED)[0]
+    return next((name for name in KINDS_OF_CONTROL if arm.endswith(f"-{name}")), "none")
 
 
 def split_of(wildcards):
@@ -134,15 +134,19 @@ def split_of(wildcards):
     return "validation" if RATE in wildcards.arm else "test"
 
 
-def trials_of(folder, track):
-    """Answers of every learning rate on trial for an arm."""
+def trials_of(path, track):
+    """A file of every learning rate on trial for an arm; ``path`` holds {} for its name."""
 
-    def answers(wildcards):
+    def files(wildcards):
         trials = PLANS[track].trials().values()
-        names = [trial.name for trial in trials if trial.arm.name == wildcards.arm]
-        return by_arm(f"{folder}/evaluation/answers", names)
+        return [path.format(trial.name) for trial in trials if trial.arm.name == wildcards.arm]
 
-    return answers
+    return files
+
+
+def trial_flag(wildcards):
+    """A learning rate on trial may diverge."""
+    return "--trial" if RATE in wildcards.arm else ""
 
 
 def prompts_of(wildcards):

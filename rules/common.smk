@@ -123,6 +123,11 @@ def named(paths):
     return [f"{Path(path).stem}={path}" for path in paths]
 
 
+def named_by_folder(paths):
+    """Command-line arguments arm=path, of files that lie in the arm's folder."""
+    return [f"{Path(path).parent.name}={path}" for path in paths]
+
+
 def base_sources(wildcards):
     """What a base model is made from, by its kind."""
     base = BASES[wildcards.model]

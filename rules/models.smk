@@ -60,7 +60,8 @@ rule prepare_base_model:
         track=lambda wildcards: next(
             track
             for track in TRACKS
-            if config[track]["student"]["base"]["name"] == wildcards.model
+            if wildcards.model
+            in {arm.student["base"]["name"] for arm in PLANS[track].arms.values()}
         ),
     shell:
         r"""

@@ -78,9 +78,7 @@ rule plot_training:
     params:
         simulated=SIMULATED,
         track="rare",
-        events=lambda wildcards, input: [
-            f"{Path(path).parent.name}={path}" for path in input.events
-        ],
+        events=lambda wildcards, input: named_by_folder(input.events),
     shell:
         r"""
         python {input.code[0]:q} \

@@ -55,6 +55,7 @@ rule train_student:
         launcher=of_arm("rare", "launcher"),
         objective=objective_of("rare"),
         rate=lambda wildcards, input: optional("--learning-rate", input.rate),
+        trial=trial_flag,
         checkpoints=f"{RARE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
         images=[],
@@ -63,7 +64,7 @@ rule train_student:
         export OMP_NUM_THREADS={threads}
         {params.launcher} {input.code[0]:q} \
             --settings {params.settings:q} \
-            --arm {params.objective} {params.rate:q} \
+            --arm {params.objective} {params.rate:q} {params.trial} \
             --base {input.base:q} \
             --train {input.train:q} \
             --validation {input.validation:q} {params.images:q} \
@@ -79,7 +80,8 @@ rule choose_learning_rate:
     """Of the rates on trial, the one whose answers to the validation cases are best."""
     input:
         code=code("choose_learning_rate"),
-        answers=trials_of(RARE, "rare"),
+        answers=trials_of(f"{RARE}/evaluation/answers/{{}}.parquet", "rare"),
+        summaries=trials_of(f"{RARE}/student/{{}}/training.json", "rare"),
         cases=f"{RARE}/cohort/cases.parquet",
         labels=f"{RARE}/knowledge/candidates.parquet",
     output:
@@ -93,11 +95,13 @@ rule choose_learning_rate:
         runtime=minutes(10),
     params:
         answers=lambda wildcards, input: named(input.answers),
+        summaries=lambda wildcards, input: named_by_folder(input.summaries),
         label="disease_id",
     shell:
         r"""
         python {input.code[0]:q} \
             --answers {params.answers:q} \
+            --summaries {params.summaries:q} \
             --cases {input.cases:q} \
             --labels {input.labels:q} \
             --label {params.label} \

@@ -104,6 +104,7 @@ use rule train_student as train_vision_student with:
         launcher=of_arm("tissue", "launcher"),
         objective=objective_of("tissue"),
         rate=lambda wildcards, input: optional("--learning-rate", input.rate),
+        trial=trial_flag,
         checkpoints=f"{TISSUE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
         images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
@@ -112,7 +113,8 @@ use rule train_student as train_vision_student with:
 use rule choose_learning_rate as choose_vision_rate with:
     input:
         code=code("choose_learning_rate"),
-        answers=trials_of(TISSUE, "tissue"),
+        answers=trials_of(f"{TISSUE}/evaluation/answers/{{}}.parquet", "tissue"),
+        summaries=trials_of(f"{TISSUE}/student/{{}}/training.json", "tissue"),
         cases=f"{TISSUE}/cohort/cases.parquet",
         labels=f"{TISSUE}/cohort/labels.parquet",
     output:
@@ -121,6 +123,7 @@ use rule choose_learning_rate as choose_vision_rate with:
         f"logs/{RUN}/tissue/choose_learning_rate/{{arm}}.log",
     params:
         answers=lambda wildcards, input: named(input.answers),
+        summaries=lambda wildcards, input: named_by_folder(input.summaries),
         label="label_id",
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from mintflow import budget, learning_rates
 from mintflow.arms import Plan, by_arm
-from mintflow.config import complete, read_schema
+from mintflow.config import complete, read_schema, require_files
 from mintflow.errors import InputError
 from mintflow.evaluation import arm_pairs, mean_of_seeds
 from mintflow.tokenization import Pair
@@ -45,6 +46,7 @@ def test_seeds_and_rates(root: Path) -> None:
     assert answering.count("base") == 1 and "rag" in answering and "rag.seed7" not in answering
     assert plan.adapter_of("orpo+rag.seed7") == "orpo.seed7" and plan.adapter_of("rag") is None
     assert plan.adapter_of("sft.lr0.001") == "sft.lr0.001"
+    assert plan.adapter_of("orpo-blank") == "orpo" and plan.adapter_of("orpo-blank.seed7") == "orpo.seed7"
     assert plan.arm_of("orpo-blank").name == "orpo" and plan.arm_of("sft-truth.lr0.001").name == "sft-truth"
     assert by_arm(["orpo", "orpo.seed7", "sft"]) == {"orpo": ["orpo", "orpo.seed7"], "sft": ["sft"]}
 
@@ -80,7 +82,7 @@ def test_variants(root: Path) -> None:
 @pytest.mark.parametrize(
     ("variants", "problem"),
     [
-        ({"orpo": {"arm": "orpo"}}, "rare.variants.orpo: is the name of a kind of arm"),
+        ({"orpo": {"arm": "orpo"}}, "rare.variants.orpo: is the name of another arm"),
         ({"orpo-blank": {"arm": "orpo"}}, "must not end like a control"),
         ({"x": {"arm": "orpo", "preferences": {"k": 2}}}, "x.preferences.k: stands in the prompts"),
         ({"x": {"arm": "orpo", "student": {"beta": 2}}}, "rare.variants.x.student.*beta.*unknown key"),
@@ -88,12 +90,52 @@ def test_variants(root: Path) -> None:
         ({"x": {"arm": "what"}}, 'rare.variants.x.arm: "what" is not allowed'),
         ({"x": {"arm": "orpo", "preferences": {"q": 99}}}, "x: rare.preferences.k.*would overlap"),
         ({"x": {"arm": "base", "student": {"base": {"kind": "random"}}}}, "is another model"),
-        ({"x": {"arm": "orpo", "student": {"merge": True}}}, "merge"),
+        ({"x": {"arm": "orpo", "student": {"merge": True}}}, "x.student.merge: is the same for all arms"),
+        ({"teacher": {"arm": "orpo"}}, "is the name of another arm"),
+        ({"x": {"arm": "dpo"}}, "x.arm: dpo is not in rare.arms"),
+        ({"x": {"arm": "base", "preferences": {"q": 1}}}, "base is not trained"),
+        (
+            {
+                "a": {
+                    "arm": "base",
+                    "student": {"base": {"kind": "hub", "id": "o/a", "revision": "1", "name": "m"}},
+                },
+                "b": {
+                    "arm": "base",
+                    "student": {"base": {"kind": "hub", "id": "o/b", "revision": "1", "name": "m"}},
+                },
+            },
+            "variants.b.student.base.name: rare.variants.a.student.base has the name m",
+        ),
     ],
 )
 def test_bad_variants_are_named(root: Path, variants: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         section(root, variants=variants)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"student": {"training": {"further_seeds": [6]}}}, "further_seeds: 6 is the seed already"),
+        (
+            {"split": {"validation_fraction": 0}, "student": {"training": {"learning_rates": [0.1]}}},
+            "learning_rates: needs validation cases",
+        ),
+        (
+            {
+                "variants": {
+                    "x": {"arm": "orpo", "student": {"base": {"kind": "local", "id": "no/x", "name": "x"}}}
+                }
+            },
+            "rare.variants.x.student.base.id: no/x does not exist",
+        ),
+    ],
+)
+def test_what_would_fail_late_is_refused_early(root: Path, changes: dict[str, Any], problem: str) -> None:
+    schema = read_schema(root / "workflow/schemas/config.schema.yaml")
+    with pytest.raises(InputError, match=re.escape(problem)):
+        require_files(complete({"run": "a", "rare": changes}, schema))
 
 
 def test_orpo_cannot_be_left_out(root: Path) -> None:
@@ -110,23 +152,29 @@ def test_seeds_are_averaged_case_by_case() -> None:
         ("base", "a", "top1", 0.0),
     ]
     table = pd.DataFrame(rows, columns=["arm", "case_id", "metric", "value"])
-    together, seeds = mean_of_seeds(table)
+    table.insert(2, "split", "test")
+    unseen = table.iloc[[0, 2]].assign(case_id="u", split="test_unseen")
+    table = pd.concat([table, unseen, table.iloc[[0, 2]].assign(case_id="t", split="train")])
+    together, seeds = mean_of_seeds(table, {"test": "", "test_unseen": "_unseen"})
+    together = together[together["split"] == "test"]
     values = together.set_index(["arm", "case_id"])["value"].to_dict()
     assert values == {("orpo", "a"): 0.5, ("orpo", "b"): 0.0, ("base", "a"): 0.0}
     assert seeds.to_dict("records") == [
         {"arm": "orpo", "run": "orpo", "metric": "top1", "value": 0.5, "n": 2},
+        {"arm": "orpo", "run": "orpo", "metric": "top1_unseen", "value": 1.0, "n": 1},
         {"arm": "orpo", "run": "orpo.seed7", "metric": "top1", "value": 0.0, "n": 2},
+        {"arm": "orpo", "run": "orpo.seed7", "metric": "top1_unseen", "value": 0.0, "n": 1},
     ]
-    alone, none = mean_of_seeds(table[table["arm"] != "orpo.seed7"])
-    assert len(alone) == 3 and none.empty
+    alone, none = mean_of_seeds(table[table["arm"] != "orpo.seed7"], {"test": ""})
+    assert len(alone) == 5 and none.empty
 
 
 def test_pairs_that_are_compared() -> None:
     arms = {"base", "orpo", "sft", "rag", "teacher", "orpo-q1", "orpo-blank"}
     pairs = arm_pairs(arms, {"orpo-q1": "orpo"})
-    assert ("orpo-q1", "orpo") in pairs and ("orpo", "orpo-q1") not in pairs
-    assert ("sft", "base") in pairs and ("rag", "base") in pairs and ("orpo", "orpo-blank") in pairs
-    assert len(pairs) == len(set(pairs))
+    assert pairs["orpo-q1", "orpo"] == "variants" and ("orpo", "orpo-q1") not in pairs
+    assert pairs["sft", "base"] == pairs["rag", "base"] == "trained"
+    assert pairs["orpo", "orpo-blank"] == pairs["orpo", "sft"] == "primary"
 
 
 def test_budget_counts_each_token_once() -> None:
@@ -154,6 +202,9 @@ def test_the_best_rate_is_chosen_by_answers() -> None:
     assert found["learning_rate"] == 1e-05  # of equals the smaller
     by_rate = {row["rate"]: row for row in found["trials"]}
     assert by_rate[0.0001]["top1"] == 0.5 and by_rate[0.0001]["mrr"] == 0.75
+    assert learning_rates.choose(trials, truth, {"orpo.lr1e-05"})["learning_rate"] == 0.0001
+    with pytest.raises(InputError, match="every learning rate diverged"):
+        learning_rates.choose(trials, truth, set(trials))
     with pytest.raises(InputError, match="different cases"):
         learning_rates.choose(trials | {"orpo.lr1": answers("1. a")}, truth)
     with pytest.raises(InputError, match="no validation case"):

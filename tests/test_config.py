@@ -93,7 +93,7 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ({"tissue": {"student": {"vision": {"patch_size": 7}}}}, ["image_size: must be a multiple"]),
         (
             {"tissue": {"student": {"base": {"kind": "random"}}}},
-            ["tissue.student.base.name: rare.student.base has this name and is another model"],
+            ["tissue.student.base.name: rare.student.base has the name", "is another model"],
         ),
     ],
 )

@@ -103,6 +103,41 @@ def test_dpo_is_the_papers_loss_against_the_base_model(inputs: Path, tmp_path: P
     assert set(student.model.peft_config) == {"default"}
 
 
+@pytest.mark.parametrize("arm", ["sft", "dpo"])
+def test_adapters_are_those_of_the_other_arms(inputs: Path, tmp_path: Path, arm: str) -> None:
+    """TRL would make them bfloat16 beside a 4-bit base, and switch DPO's dropout off."""
+    config = settings()
+    pairs, _ = encoded(inputs, 8)
+    model = add_adapter(models.load_model(inputs / "base"), config["lora"], autocast=False)
+    model.base_model.model.is_loaded_in_4bit = model.is_loaded_in_4bit = True
+    arguments = training.arguments_for(arm, config, tmp_path, device="cpu", evaluate=False, passes=1.0)
+    given = {"train": pairs, "validation": []}
+    tokenizer = models.load_tokenizer(inputs / "base")
+    try:
+        student = training.build_trainer(arm, model, arguments, config, tokenizer, given, None)
+    finally:
+        model.base_model.model.is_loaded_in_4bit = model.is_loaded_in_4bit = False
+    assert all(p.dtype == torch.float32 for p in student.model.parameters() if p.requires_grad)
+    rates = {m.p for m in student.model.modules() if isinstance(m, torch.nn.Dropout)}
+    assert config["lora"]["dropout"] in rates
+
+
+def test_a_rate_on_trial_may_diverge(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = trainer.RowTrainer.culprits
+
+    def culprits(self: Any) -> tuple[str, str]:
+        return ("loss", "pair a") if self.state.global_step == 3 else real(self)
+
+    monkeypatch.setattr(trainer.RowTrainer, "culprits", culprits)
+    program = test_trainer.train_student
+    arguments = ["--arm", "sft", *command(inputs, tmp_path, settings())]
+    with pytest.raises(trainer.NotFiniteError):
+        program.main(program.arguments().parse_args(arguments))
+    program.main(program.arguments().parse_args([*arguments, "--trial"]))
+    assert io.read_json(tmp_path / "training.json")["diverged_after_step"] == 3
+    assert (tmp_path / "adapter/adapter_model.safetensors").exists()
+
+
 @pytest.mark.parametrize("arm", ARMS)
 def test_it_learns_and_resumes_exactly(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str

@@ -14,6 +14,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--answers", nargs="+", required=True, metavar="ARM.lrRATE=PATH", help="answers to validation cases"
     )
+    parser.add_argument(
+        "--summaries", nargs="+", required=True, metavar="ARM.lrRATE=PATH", help="training.json of each"
+    )
     parser.add_argument("--cases", required=True, help="cases.parquet, with the true labels")
     parser.add_argument("--labels", required=True, help="names of the labels")
     parser.add_argument("--label", required=True, help="column of the label's id in both")
@@ -30,9 +33,15 @@ def main(args: argparse.Namespace) -> None:
         name: io.read_parquet(path, ["case_id", "text"])
         for name, path in cli.by_arm(args.answers, "--answers").items()
     }
-    result = choose(trials, truth)
+    diverged = {
+        name
+        for name, path in cli.by_arm(args.summaries, "--summaries").items()
+        if io.read_json(path)["diverged_after_step"] is not None
+    }
+    result = choose(trials, truth, diverged)
     for row in result["trials"]:
-        cli.log.info("rate %g: top-1 %.3f, MRR %.3f of %d", row["rate"], row["top1"], row["mrr"], row["n"])
+        told = (row["rate"], row["top1"], row["mrr"], row["n"], ", diverged" * row["diverged"])
+        cli.log.info("rate %g: top-1 %.3f, MRR %.3f of %d%s", *told)
     io.write_json(result, args.output)
 
 

@@ -80,8 +80,8 @@ def main(args: argparse.Namespace) -> None:
     if sample:
         for arm, path in rankings.items():
             per_case.append(ev.score_rankings(study, ev.read_ranks(path, arm, sample, labels), arm))
-    measured, seeds = ev.mean_of_seeds(pd.concat(per_case))
-    measured = measured.sort_values(["arm", "case_id", "metric"], ignore_index=True)
+    single = pd.concat(per_case).sort_values(["arm", "case_id", "metric"], ignore_index=True)
+    measured, seeds = ev.mean_of_seeds(single, ev.SUFFIXES)
     if grounder.ambiguous:
         cli.log.info("%d list items name several diseases; the candidate counted", grounder.ambiguous)
     common = {
@@ -91,12 +91,12 @@ def main(args: argparse.Namespace) -> None:
     }
     metrics = statistics.summarise(measured, ev.SUFFIXES, BOUNDS, **common)
     pairs = ev.arm_pairs(set(measured["arm"]), cli.by_arm(args.variants, "--variants"))
-    comparisons = statistics.compare(measured, pairs, ev.SUFFIXES, BOUNDS, **common)
+    comparisons = statistics.compare(measured, list(pairs), ev.SUFFIXES, BOUNDS, families=pairs, **common)
     cli.log.info("%d arms on %d patients, %d comparisons", measured["arm"].nunique(), len(cases), len(pairs))
     io.write_csv(metrics, args.output_metrics)
     io.write_csv(comparisons, args.output_comparisons)
     io.write_csv(seeds, args.output_seeds)
-    io.write_parquet(measured, args.output_per_case)
+    io.write_parquet(single, args.output_per_case)  # each seed by itself, as its lists are
     items = pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=ev.GROUNDED)
     io.write_parquet(items, args.output_grounded)
 

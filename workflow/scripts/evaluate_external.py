@@ -69,7 +69,8 @@ def main(args: argparse.Namespace) -> None:
     if sample:
         for arm, path in rankings.items():
             per_case.append(ev.score_rankings(study, ev.read_ranks(path, arm, sample, labels), arm))
-    measured, _ = ev.mean_of_seeds(ex.measured(per_case, has_teacher=teacher is not None))
+    single = ex.measured(per_case, has_teacher=teacher is not None)
+    measured, _ = ev.mean_of_seeds(single, ev.SUFFIXES)
     pairs = external.pairs(args.trained, set(measured["arm"]), ev.OTHER_PAIRS)
     metrics, comparisons = ex.tables(
         measured,
@@ -81,11 +82,11 @@ def main(args: argparse.Namespace) -> None:
     )
     io.write_csv(metrics, args.output_metrics)
     io.write_csv(comparisons, args.output_comparisons)
-    io.write_parquet(measured, args.output_per_case)
+    io.write_parquet(single, args.output_per_case)
     items = pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=ev.GROUNDED)
     io.write_parquet(items, args.output_grounded)
     names = dict(zip(candidates["disease_id"], candidates["name"], strict=True))
-    io.write_csv(ex.rank_by_disease(measured, names), args.output_by_disease)
+    io.write_csv(ex.rank_by_disease(single, names), args.output_by_disease)
     counts = io.read_json(args.counts)
     told = {"mintflow": __version__, "patients": counts, "arms": ex.headline(metrics)}
     io.write_json(told, args.output_summary)

@@ -30,7 +30,10 @@ log = logging.getLogger("mintflow")
 IRRELEVANT = ("launcher", "gpus", "threads", "merge")
 # modules that do: checkpoints of other code are not gone on from
 LEARNING = ("adapters", "budget", "collate", "models", "tokenization", "trainer", "training")
-ALSO = {"orpo": ("objectives", "orpo"), "listwise": ("objectives", "listwise", "orpo")}
+ALSO = {
+    "orpo": ("objectives", "orpo"),
+    "listwise": ("likelihood", "listwise", "lists", "objectives", "orpo", "statistics"),
+}
 SEEING = ("images", "vision_encoding", "vision_features", "vision_models")
 
 
@@ -38,6 +41,9 @@ def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
     parser = cli.with_track(cli.parser(__doc__))
     parser.add_argument("--arm", default="orpo", choices=OBJECTIVES, help="what is minimised")
+    parser.add_argument(
+        "--trial", action="store_true", help="a learning rate on trial may diverge: the summary says where"
+    )
     parser.add_argument("--learning-rate", help="JSON of choose_learning_rate.py; else the settings' own")
     parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
     parser.add_argument("--train", required=True, help="preference pairs to learn from, parquet")
@@ -114,6 +120,8 @@ def main(args: argparse.Namespace) -> None:
         raise InputError("there is no pair to train on", file=Path(args.train).name)
 
     passes = training.passes_for(objective, settings, pairs["train"], standard)
+    if settings["training"]["max_steps"] < 0 and settings["training"]["epochs"] * passes < 1:
+        log.warning("the token budget ends before %s has seen every pair once", objective)
     train_args = training.arguments_for(
         objective,
         settings,
@@ -155,7 +163,14 @@ def main(args: argparse.Namespace) -> None:
     model = add_adapter(model, settings["lora"], autocast=autocast, trained_whole=whole)
     student = training.build_trainer(objective, model, train_args, settings, tokenizer, pairs, gallery)
     training_started = time.monotonic()
-    student.resume(checkpoint)
+    diverged = None
+    try:
+        student.resume(checkpoint)
+    except trainer.NotFiniteError as error:
+        if not args.trial:
+            raise
+        diverged = student.state.global_step  # its weights are those of the step before
+        log.warning("this learning rate diverges after step %d: %s", diverged, error.problem)
     seconds = time.monotonic() - training_started
     if student.flow.stop_asked:
         log.warning("stopped by SIGTERM at step %d; the next run goes on there", student.state.global_step)
@@ -174,6 +189,7 @@ def main(args: argparse.Namespace) -> None:
             "data": data,
             "base": base["id"],
             "arm": objective,
+            "diverged_after_step": diverged,
             "passes": round(passes, 4),
             "learning_rate": settings["training"]["learning_rate"],
             "resumed_from_step": first_step,

@@ -158,7 +158,7 @@ class Plan:
         found = {}
         for arm in self.trained():
             for rate in arm.rates:
-                name = f"{arm.name}{RATE}{rate:g}"
+                name = f"{arm.name}{RATE}{rate!r}"
                 found[name] = Training(name, arm, arm.seeds[0], rate)
         return found
 

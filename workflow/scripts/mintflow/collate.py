@@ -51,7 +51,7 @@ class SharedPromptCollator:
         Returns:
             input_ids (B, L); attention_mask (B, 1, L, L) bool, true where row attends column;
             position_ids (B, L); logits_to_keep (K,) columns; targets (B, K, 2) and first_completion for
-            ``orpo.score_pairs``; n_tokens, the columns that are no padding; case_ids.
+            ``orpo.score_pairs``; n_tokens, the pairs' tokens, prompts counted once; case_ids.
         """
         prompt_width = self._rounded(max(len(pair.prompt) for pair in pairs))
         chosen_width = self._rounded(max(len(pair.chosen) for pair in pairs) - 1)
@@ -93,7 +93,7 @@ class SharedPromptCollator:
             "logits_to_keep": torch.arange(first_scored, width),
             "targets": targets[:, first_scored:],
             "first_completion": last_prompt - first_scored,
-            "n_tokens": int((branch > 0).sum()),
+            "n_tokens": sum(map(len, pairs)),
             "case_ids": [pair.case_id for pair in pairs],
         }
         if self.extra_inputs is not None:

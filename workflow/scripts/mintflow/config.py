@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,48 +127,83 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for track, check in (("rare", _rare_contradictions), ("tissue", _tissue_contradictions)):
         if track in config["tracks"]:
             yield from check(config[track])
-            yield from _student_contradictions(track, config[track]["student"])
-    bases = {track: config[track]["student"]["base"] for track in config["tracks"]}
-    for track, base in bases.items():
-        for other, their in bases.items():
-            if track < other and base["name"] == their["name"] and base != their:
-                yield f"{other}.student.base.name: {track}.student.base has this name and is another model"
+            yield from _student_contradictions(track, config[track])
+
+
+# arms that rank without a language model; docs/metrics.md
+SCORING = (
+    "teacher",
+    "teacher-phenotype",
+    "similarity",
+    "likelihood-ratio",
+    "gene-lookup",
+    "prior",
+    "retrieval",
+)
 
 
 def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the configuration as each variant sees it, or with the variant itself."""
-    for track in config["tracks"]:
-        for name, variant in config[track]["variants"].items():
-            where = f"{track}.variants.{name}"
-            if name in (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base"):
-                yield f"{where}: is the name of a kind of arm"
-            if name.endswith(CONTROLS):
-                yield f"{where}: must not end like a control"
-            if "k" in variant.get("preferences", {}):
-                yield f"{where}.preferences.k: stands in the prompts, which all arms share; use another run"
-            if "merge" in variant.get("student", {}):
-                yield f"{where}.student.merge: is the same for all arms"
-            if track == "tissue" and {"vision", "alignment"} & set(variant.get("student", {})):
-                yield f"{where}.student: vision and alignment make the base model, which all arms share"
-            if variant["arm"] == "rag" and track != "rare":
-                yield f"{where}.arm: rag is of the rare track alone"
-            if variant.get("teacher") == "teacher-phenotype" and (
-                track != "rare" or config["rare"]["teacher"]["kind"] != "encoder"
-            ):
-                yield f"{where}.teacher: only the encoder of the rare track has an arm without genotype"
+    bases: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for track in TRACKS:
+        kinds = (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base", *SCORING)
+        section = config[track]
+        runs = track in config["tracks"]
+        if runs:
+            yield from _other_base(bases, section["student"]["base"], f"{track}.student")
+        for name, variant in section["variants"].items():
+            yield from _bad_variant(config, track, name, variant, kinds)
         try:
             for name, changed in varied(config, track):
+                where = f"{track}.variants.{name}"
                 validator = jsonschema.Draft202012Validator(schema)
                 wrong = [line for error in validator.iter_errors(changed) for line in _explain(error)]
-                for problem in wrong or _contradictions(changed):
-                    yield f"{track}.variants.{name}: {problem}"
-                own, base = (one[track]["student"]["base"] for one in (changed, config))
-                if own["name"] == base["name"] and own != base:
-                    yield f"{track}.variants.{name}.student.base.name: {base['name']} is another model"
-                if track == "tissue" and own != base and own["kind"] not in ("hub", "local"):
-                    yield f"{track}.variants.{name}.student.base.kind: only hub or local, which see already"
+                for problem in wrong or (_contradictions(changed) if runs else ()):
+                    yield f"{where}: {problem}"
+                base = changed[track]["student"]["base"]
+                if runs:
+                    yield from _other_base(bases, base, f"{where}.student")
+                own = base != section["student"]["base"]
+                if track == "tissue" and own and base["kind"] not in ("hub", "local"):
+                    yield f"{where}.student.base.kind: only hub or local, which see already"
         except InputError as error:
             yield str(error)
+
+
+def _other_base(
+    known: dict[str, tuple[str, Mapping[str, Any]]], base: Mapping[str, Any], where: str
+) -> Iterator[str]:
+    """Two models of one name would be one folder."""
+    there, other = known.setdefault(base["name"], (where, base))
+    if other != base:
+        yield f"{where}.base.name: {there}.base has the name {base['name']} and is another model"
+
+
+def _bad_variant(
+    config: Mapping[str, Any], track: str, name: str, variant: Mapping[str, Any], kinds: Collection[str]
+) -> Iterator[str]:
+    where, kind = f"{track}.variants.{name}", variant["arm"]
+    lists, student = variant.get("preferences", {}), variant.get("student", {})
+    if name in kinds:
+        yield f"{where}: is the name of another arm"
+    if name.endswith(tuple(f"-{control}" for control in CONTROLS)):
+        yield f"{where}: must not end like a control"
+    if kind not in ("base", *config[track]["arms"]):
+        yield f"{where}.arm: {kind} is not in {track}.arms, so there is nothing to compare it with"
+    if kind in ("base", "rag") and (lists or "teacher" in variant):
+        yield f"{where}: {kind} is not trained, so preferences and teacher change nothing"
+    if "k" in lists:
+        yield f"{where}.preferences.k: stands in the prompts, which all arms share; use another run"
+    if "merge" in student:
+        yield f"{where}.student.merge: is the same for all arms"
+    if track == "tissue" and {"vision", "alignment"} & set(student):
+        yield f"{where}.student: vision and alignment make the base model, which all arms share"
+    if kind == "rag" and track != "rare":
+        yield f"{where}.arm: rag is of the rare track alone"
+    if variant.get("teacher") == "teacher-phenotype" and (
+        track != "rare" or config["rare"]["teacher"]["kind"] != "encoder"
+    ):
+        yield f"{where}.teacher: only the encoder of the rare track has an arm without genotype"
 
 
 def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
@@ -241,8 +276,14 @@ def _overlapping(track: str, section: Mapping[str, Any], key: str, most: int) ->
         )
 
 
-def _student_contradictions(track: str, student: Mapping[str, Any]) -> Iterator[str]:
+def _student_contradictions(track: str, section: Mapping[str, Any]) -> Iterator[str]:
+    student, held_out = section["student"], section["split"]["validation_fraction"]
     base, training = student["base"], student["training"]
+    if training["seed"] in training["further_seeds"]:
+        yield f"{track}.student.training.further_seeds: {training['seed']} is the seed already"
+    for key in ("learning_rates", "keep_best", "patience"):
+        if training[key] and not held_out:
+            yield f"{track}.student.training.{key}: needs validation cases; raise {track}.split.validation_fraction"
     if base["kind"] in ("hub", "local") and not base["id"]:
         yield f"{track}.student.base.id: kind {base['kind']} needs it"
     if base["kind"] == "hub" and not base["revision"]:
@@ -268,6 +309,10 @@ def require_files(config: Mapping[str, Any]) -> None:
         named |= {f"{track}.{key}": lookup(config[track], key) for key in PATHS[track]}
         if lookup(config[track], "student.base.kind") == "local":
             named[f"{track}.student.base.id"] = lookup(config[track], "student.base.id")
+        for name, changed in varied(config, track):
+            base = lookup(changed, f"{track}.student.base")
+            if base["kind"] == "local":
+                named[f"{track}.variants.{name}.student.base.id"] = base["id"]
     if "rare" in config["tracks"] and lookup(config, "rare.retrieval.encoder.kind") == "local":
         named["rare.retrieval.encoder.id"] = lookup(config, "rare.retrieval.encoder.id")
     if "tissue" in config["tracks"]:

@@ -32,7 +32,7 @@ from .statistics import spread_sample
 
 SUFFIXES = {"test": "", "test_unseen": "_unseen"}  # splits that are evaluated
 TEACHER = "teacher"
-OTHER_PAIRS = (("teacher", "teacher-phenotype"), ("rag", "base"))
+OTHER_PAIRS = (("teacher", "teacher-phenotype"),)
 MAX_ITEMS = 100  # of a written list; no sensible answer is longer
 
 CASE_COLUMNS = ["case_id", "disease_id", "publication", "split"]
@@ -239,21 +239,23 @@ def _tidy(study: Study, arm: str, found: Mapping[str, Mapping[str, float]]) -> p
     return pd.DataFrame(rows, columns=PER_CASE)
 
 
-def mean_of_seeds(per_case: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def mean_of_seeds(per_case: pd.DataFrame, suffixes: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Put together what the seeds of an arm measured: one value a case, the mean over seeds.
 
     Args:
         per_case: arm (with its seed in the name unless it is the first), the columns of a case, metric,
             value.
+        suffixes: what a split adds to the metric's name; splits not named are left out of seeds.csv.
 
     Returns:
-        The same with one arm each, and seeds.csv: arm, seed_run, metric, value (mean over cases), n, of
-        arms with more than one seed.
+        The same with one arm each, and seeds.csv: arm, run, metric, value (mean over cases), n, of arms
+        with more than one seed.
     """
     arm = per_case["arm"].str.partition(SEED)[0]
     if (arm == per_case["arm"]).all():
         return per_case, pd.DataFrame(columns=["arm", "run", "metric", "value", "n"])
-    several = per_case[arm.isin(arm[arm != per_case["arm"]])]
+    several = per_case[arm.isin(arm[arm != per_case["arm"]]) & per_case["split"].isin(suffixes)]
+    several = several.assign(metric=several["metric"] + several["split"].map(suffixes))
     runs = several.groupby(["arm", "metric"])["value"].agg(["mean", "size"]).reset_index()
     runs = runs.rename(columns={"arm": "run", "mean": "value", "size": "n"})
     runs.insert(0, "arm", runs["run"].str.partition(SEED)[0])
@@ -262,11 +264,12 @@ def mean_of_seeds(per_case: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return together[list(per_case.columns)], runs
 
 
-def arm_pairs(arms: Collection[str], variants: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """Pairs that are tested.
+def arm_pairs(arms: Collection[str], variants: Mapping[str, str] | None = None) -> dict[tuple[str, str], str]:
+    """Pairs that are tested, each with its family: p-values are adjusted within a family.
 
-    The primary arm with every other one; every other trained arm with the base model, too; a variant with
-    the arm that it varies instead; and ``OTHER_PAIRS``.
+    ``primary``: the primary arm with every other one that is no variant. ``trained``: every other trained or
+    retrieval arm with the base model. ``variants``: a variant with the arm that it varies. ``others``:
+    ``OTHER_PAIRS``. So neither a sweep nor further arms weaken what is said of the primary arm's controls.
 
     Args:
         arms: as measured.
@@ -274,8 +277,13 @@ def arm_pairs(arms: Collection[str], variants: Mapping[str, str] | None = None) 
     """
     variants = variants or {}
     plain = sorted(set(arms) - set(variants))
-    pairs = [(PRIMARY, arm) for arm in plain if arm != PRIMARY] if PRIMARY in arms else []
-    pairs += [(arm, "base") for arm in plain if arm in (*OBJECTIVES, *RETRIEVAL) and arm != PRIMARY]
-    pairs += [(arm, parent) for arm, parent in sorted(variants.items()) if {arm, parent} <= set(arms)]
-    pairs += [pair for pair in OTHER_PAIRS if pair not in pairs]
-    return [pair for pair in pairs if set(pair) <= set(arms)]
+    pairs: dict[tuple[str, str], str] = {}
+    for arm in plain:
+        if arm != PRIMARY:
+            pairs[PRIMARY, arm] = "primary"
+        if arm in (*OBJECTIVES, *RETRIEVAL) and arm != PRIMARY:
+            pairs[arm, "base"] = "trained"
+    pairs |= {(arm, parent): "variants" for arm, parent in sorted(variants.items())}
+    for pair in OTHER_PAIRS:
+        pairs.setdefault(pair, "others")
+    return {pair: family for pair, family in pairs.items() if set(pair) <= set(arms)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -35,18 +35,21 @@ def reciprocal_ranks(answers: pd.DataFrame, truth: Mapping[str, str]) -> pd.Seri
     return pd.Series(values, index=answers["case_id"].tolist(), dtype=float)
 
 
-def choose(trials: Mapping[str, pd.DataFrame], truth: Mapping[str, str]) -> dict[str, Any]:
-    """Choose by top-1, then by mean reciprocal rank, then the smaller rate.
+def choose(
+    trials: Mapping[str, pd.DataFrame], truth: Mapping[str, str], diverged: Collection[str] = ()
+) -> dict[str, Any]:
+    """Choose by top-1, then by mean reciprocal rank, then the smaller rate; never one that diverged.
 
     Args:
         trials: ``{arm}.lr{rate}`` to answers (case_id, text).
         truth: name of the true label of every case.
+        diverged: trials whose loss or gradient ceased to be finite.
 
     Returns:
-        learning_rate, and trials: rate, top1, mrr, n of each.
+        learning_rate, and trials: rate, top1, mrr, n, diverged of each.
 
     Raises:
-        InputError: no case was answered, or rates were asked different cases.
+        InputError: no case was answered, rates were asked different cases, or all diverged.
     """
     rows = []
     cases = None
@@ -64,8 +67,14 @@ def choose(trials: Mapping[str, pd.DataFrame], truth: Mapping[str, str]) -> dict
                 "top1": float((ranks == 1).mean()),
                 "mrr": float(ranks.mean()),
                 "n": len(ranks),
+                "diverged": name in diverged,
             }
         )
     rows.sort(key=lambda row: row["rate"])
-    best = max(rows, key=lambda row: (row["top1"], row["mrr"], -row["rate"]))
+    stable = [row for row in rows if not row["diverged"]]
+    if not stable:
+        raise InputError(
+            "every learning rate diverged; add smaller ones", field="student.training.learning_rates"
+        )
+    best = max(stable, key=lambda row: (row["top1"], row["mrr"], -row["rate"]))
     return {"learning_rate": best["rate"], "trials": rows}

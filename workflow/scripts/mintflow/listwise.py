@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .budget import tokens
 from .collate import ExtraInputs, block_mask
 from .orpo import IGNORE, token_log_probs
 from .statistics import stream
@@ -218,7 +219,7 @@ class ListwiseCollator:
             "targets": targets[:, last_prompt:],
             "first_completion": 0,
             "wanted": wanted,
-            "n_tokens": int((number > 0).sum()),
+            "n_tokens": sum(tokens(pair, "listwise") for pair in pairs),
             "case_ids": [pair.case_id for pair in pairs],
         }
         if self.extra_inputs is not None:

@@ -261,14 +261,16 @@ def compare(
     samples: int,
     seed: int,
     stratum: str = "disease_id",
+    families: Mapping[tuple[str, str], str] | None = None,
 ) -> pd.DataFrame:
     """Paired differences ``arm_a - arm_b`` of every metric that both arms have.
 
-    Args: as ``summarise``; ``pairs`` lists (arm_a, arm_b).
+    Args: as ``summarise``; ``pairs`` lists (arm_a, arm_b); ``families`` says which of them are adjusted
+        together, all by default.
 
     Returns:
         arm_a, arm_b, metric, difference, ci_low, ci_high, p_value, p_adjusted (Holm over the pairs
-        of one metric), n; sorted by metric, arm_a, arm_b.
+        of one metric and family), n; sorted by metric, arm_a, arm_b.
 
     Raises:
         ValueError: two arms were measured on different cases.
@@ -308,10 +310,15 @@ def compare(
     ).sort_values(["metric", "arm_a", "arm_b"], ignore_index=True)
     adjusted = [
         pd.Series(holm(group["p_value"].tolist()), index=group.index)
-        for _, group in table.groupby("metric", sort=True)
+        for _, group in table.groupby([table["metric"], _families(table, families)], sort=True)
     ]
     table.insert(7, "p_adjusted", pd.concat(adjusted) if adjusted else pd.Series(dtype=float))
     return table
+
+
+def _families(table: pd.DataFrame, families: Mapping[tuple[str, str], str] | None) -> pd.Series:
+    found = [(families or {}).get(pair, "") for pair in zip(table["arm_a"], table["arm_b"], strict=True)]
+    return pd.Series(found, index=table.index, dtype=str)
 
 
 def _unit_column(unit: str) -> str:

@@ -229,7 +229,7 @@ class Evaluation:
         The seeds of an arm are put together: values of a tile are means over seeds, macro F1 is that of
         their summed confusion matrices.
         """
-        per_case, seeds = mean_of_seeds(self.per_case())
+        per_case, seeds = mean_of_seeds(self.per_case(), SUFFIXES)
         common = {"unit": unit, "samples": samples, "seed": seed, "stratum": "label_id"}
         bounds: dict[str, Bounds] = dict.fromkeys(per_case["metric"], UNIT) | {
             name: bound for name, bound in BOUNDS.items() if bound is None
@@ -240,7 +240,7 @@ class Evaluation:
             for arm, runs in by_arm(sorted(self._found)).items()
         }
         pairs = arm_pairs(arms, variants)
-        comparisons = statistics.compare(per_case, pairs, SUFFIXES, bounds, **common)
+        comparisons = statistics.compare(per_case, list(pairs), SUFFIXES, bounds, families=pairs, **common)
         metrics, comparisons = (
             table[~table["metric"].str.match(rf"{OF_LABEL}.*_macro$")] for table in (metrics, comparisons)
         )
@@ -260,7 +260,17 @@ class Evaluation:
                 (one, other, MACRO_F1, found.value, found.low, found.high, p_value, 0.0, len(self.cases))
             )
         table = pd.DataFrame(rows, columns=comparisons.columns)
-        table["p_adjusted"] = statistics.holm(table["p_value"].tolist())
+        for family in set(pairs.values()):
+            mine = [pairs[pair] == family for pair in zip(table["arm_a"], table["arm_b"], strict=True)]
+            table.loc[mine, "p_adjusted"] = statistics.holm(table.loc[mine, "p_value"].tolist())
+        several = [(arm, run) for arm, runs in by_arm(sorted(self._found)).items() for run in runs]
+        several = [(arm, run) for arm, run in several if len(by_arm(sorted(self._found))[arm]) > 1]
+        rows = [
+            (arm, run, MACRO_F1, float(macro_f1.macro_f1(self.matrices(run, unit).sum(0))), len(self.cases))
+            for arm, run in several
+        ]
+        if rows:
+            seeds = pd.concat([seeds, pd.DataFrame(rows, columns=seeds.columns)], ignore_index=True)
         comparisons = pd.concat([comparisons, table])
         return (
             metrics.sort_values(["arm", "metric"], ignore_index=True),

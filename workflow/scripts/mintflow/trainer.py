@@ -412,7 +412,7 @@ def training_arguments(
     for key in ("keep_best", "patience"):
         if training[key] and not evaluate:
             raise InputError(
-                "needs held-out pairs; raise rare.split.validation_fraction",
+                "needs held-out pairs; raise the validation fraction of the split",
                 field=f"rare.student.training.{key}",
             )
     most = training["max_steps"]

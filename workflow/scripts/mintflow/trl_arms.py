@@ -112,6 +112,10 @@ class TrlTrainer(RowTrainer):
 
     def _settle(self) -> None:
         self.remove_callback(PrinterCallback)
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                # beside a 4-bit model TRL makes them bfloat16, where small steps vanish; other arms' are not
+                parameter.data = parameter.data.float()
 
 
 class SftTrainer(TrlTrainer, SFTTrainer):
@@ -214,6 +218,8 @@ def dpo_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
         "beta": settings["beta"],
         "loss_type": losses,
         "loss_weights": weights,
+        # dropout is part of the adapter's configuration, for this arm as for the others
+        "disable_dropout": False,
         "max_length": None,
         "gradient_checkpointing": False,
     }
