@@ -283,7 +283,8 @@ def _student_contradictions(track: str, section: Mapping[str, Any]) -> Iterator[
         yield f"{track}.student.training.further_seeds: {training['seed']} is the seed already"
     for key in ("learning_rates", "keep_best", "patience"):
         if training[key] and not held_out:
-            yield f"{track}.student.training.{key}: needs validation cases; raise {track}.split.validation_fraction"
+            where = f"{track}.student.training.{key}"
+            yield f"{where}: needs validation cases; raise {track}.split.validation_fraction"
     if base["kind"] in ("hub", "local") and not base["id"]:
         yield f"{track}.student.base.id: kind {base['kind']} needs it"
     if base["kind"] == "hub" and not base["revision"]:
