@@ -19,7 +19,7 @@ def test_layout_by_hand() -> None:
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 2, 0], [0, 0, 1, 0, 1, 2]]
     assert batch["logits_to_keep"].tolist() == [1, 2, 3, 4, 5]
     assert batch["first_completion"] == 0
-    assert batch["n_tokens"] == 9
+    assert batch["n_tokens"] == 13  # end tokens too
     assert batch["case_ids"] == ["a", "b"]
     x = IGNORE
     assert batch["targets"].tolist() == [

@@ -271,13 +271,13 @@ def test_no_closed_set_ranking_when_switched_off(world: World) -> None:
 
 
 def test_pairs() -> None:
-    assert ev.arm_pairs({"orpo", "base", "teacher", "teacher-phenotype"}) == [
-        ("orpo", "base"),
-        ("orpo", "teacher"),
-        ("orpo", "teacher-phenotype"),
-        ("teacher", "teacher-phenotype"),
-    ]
-    assert ev.arm_pairs({"base", "teacher"}) == []
+    assert ev.arm_pairs({"orpo", "base", "teacher", "teacher-phenotype"}) == {
+        ("orpo", "base"): "primary",
+        ("orpo", "teacher"): "primary",
+        ("orpo", "teacher-phenotype"): "primary",
+        ("teacher", "teacher-phenotype"): "others",
+    }
+    assert ev.arm_pairs({"base", "teacher"}) == {}
 
 
 # The evaluator released with the MINT paper, in brief: what it computes, not its code.

@@ -145,7 +145,7 @@ SCORING = (
 def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the configuration as each variant sees it, or with the variant itself."""
     bases: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for track in TRACKS:
+    for track in (track for track in TRACKS if track in config):
         kinds = (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base", *SCORING)
         section = config[track]
         runs = track in config["tracks"]

@@ -58,6 +58,9 @@ def _wrong(problem: str) -> InputError:
 def choose_donors(cases: pd.DataFrame, seed: int) -> dict[str, str]:
     """For every case another tile, of another label and another patient, drawn uniformly.
 
+    Where the test tiles are all of one patient (of a tile set that does not say who gave which, say), of
+    another label alone.
+
     Args:
         cases: case_id (unique), label_id, patient_id.
         seed: of the draw.
@@ -69,8 +72,9 @@ def choose_donors(cases: pd.DataFrame, seed: int) -> dict[str, str]:
     ids, labels, patients = (cases[name].to_numpy(object) for name in ("case_id", "label_id", "patient_id"))
     rng = np.random.default_rng(seed)
     donors = {}
+    alone = len(set(patients)) == 1
     for case, label, patient in zip(ids, labels, patients, strict=True):
-        others = ids[(labels != label) & (patients != patient)]
+        others = ids[(labels != label) & ((patients != patient) | alone)]
         if not len(others):
             raise InputError(
                 "no test tile of another label and another patient to show instead: leave shuffled out",
