@@ -21,7 +21,7 @@ COLOURS = {
 
 
 # files that are named otherwise than their stage
-STAGES = {"models": "student", "report": "figures", "slides": "cohort"}
+STAGES = {"models": "student", "report": "figures", "slides": "cohort", "tables": "figures"}
 
 
 def file_of() -> dict[str, str]:

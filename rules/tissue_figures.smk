@@ -2,13 +2,16 @@
 Figures of the tissue track from tidy tables and tiles, and its section of the report.
 
 REQUIRED INPUTS:
-    results/{run}/tissue/{metrics,comparisons,confusion}.csv, cohort/*, student/{arm}/log.jsonl
+    results/{run}/tissue/{metrics,comparisons,confusion,training_curves}.csv, cohort/*
 OUTPUTS:
     figures         = results/{run}/tissue/figures/{name}.{svg,png}
     section         = results/{run}/tissue/section.html
 """
 
-TISSUE_FIGURES = ["tissue_by_arm", "confusion", "training_curves", "tile_examples"]
+TISSUE_FIGURES = [
+    *("tissue_by_arm", "agreement", *variant_figures("tissue"), "confusion", "calibration"),
+    *("training_curves", "training_costs", "tile_examples"),
+]
 if SLIDE_ROWS:
     TISSUE_FIGURES.append("tiles_per_slide")
 if ALIGNED:
@@ -42,7 +45,7 @@ use rule plot_metrics as plot_tissue with:
 use rule plot_training as plot_vision_training with:
     input:
         code=code("plot_training"),
-        events=expand(f"{TISSUE}/student/{{arm}}/log.jsonl", arm=VISION_TRAINED),
+        curves=f"{TISSUE}/training_curves.csv",
     output:
         svg=report(
             f"{TISSUE}/figures/training_curves.svg",
@@ -56,9 +59,6 @@ use rule plot_training as plot_vision_training with:
     params:
         simulated=_drawn_slides,
         track="tissue",
-        events=lambda wildcards, input: [
-            f"{Path(path).parent.name}={path}" for path in input.events
-        ],
 
 
 rule plot_alignment:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from mintflow import cli, figure_style, io, labels, plotting
+from mintflow import cli, figure_style, io, labels
+from mintflow.cohort_plot import cohort_figure
 
 CASES = ["case_id", "publication", "disease_id", "simulated", "split"]
 
@@ -25,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
     cases = io.read_parquet(args.cases, CASES)
     phenotypes = io.read_parquet(args.phenotypes, ["case_id", "excluded"])
     steps = labels.selection_steps(io.read_json(args.cohort))
-    figure = plotting.cohort_figure(steps, cases, phenotypes, simulated=bool(cases["simulated"].any()))
+    figure = cohort_figure(steps, cases, phenotypes, simulated=bool(cases["simulated"].any()))
     figure_style.save(figure, args.output_svg, args.output_png)
 
 

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-from mintflow import cli, figure_style, plotting, tables
+from mintflow import cli, figure_program, tables
+from mintflow.metrics_plot import metrics_figure
 
 
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
-    parser = cli.parser(__doc__, with_settings=False)
+    parser = figure_program.parser(__doc__)
     parser.add_argument("--metrics", required=True, help="metrics.csv")
-    parser.add_argument(
-        "--simulated", required=True, choices=["true", "false"], help="are the patients simulated?"
-    )
-    parser.add_argument("--track", default="rare", choices=["rare", "tissue"])
-    parser.add_argument("--output-svg", required=True)
-    parser.add_argument("--output-png", required=True)
+    parser.add_argument("--variants", action="store_true", help="draw the variants in place of all arms")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    metrics = tables.read_csv(args.metrics, tables.METRICS)
-    figure = plotting.metrics_figure(metrics, simulated=args.simulated == "true", track=args.track)
-    figure_style.save(figure, args.output_svg, args.output_png)
+    table = tables.read_csv(args.metrics, tables.METRICS)
+    figure_program.draw(metrics_figure, table, args, variants=args.variants)
 
 
 if __name__ == "__main__":

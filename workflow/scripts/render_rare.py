@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mintflow import cli, io, labels, quarantine, report, tables
+from mintflow import case_view, cli, io, labels, quarantine, report, tables
 
 CASES = ["case_id", "publication", "disease_id", "simulated", "split", "n_observed", "n_excluded"]
-FIGURE_ORDER = ["metrics_by_arm", "training_curves", "cohort_overview"]
+FIGURE_ORDER = [
+    *("metrics_by_arm", "agreement", "sweeps", "sizes", "metrics_by_variant", "calibration", "case_view"),
+    *("training_curves", "training_costs", "cohort_overview"),
+]
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -17,12 +20,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--template", required=True, help="rare.html.j2; captions are the .rst beside it")
     parser.add_argument("--metrics", required=True, help="metrics.csv")
     parser.add_argument("--comparisons", required=True, help="comparisons.csv")
-    parser.add_argument("--per-case", required=True, help="per_case.parquet")
-    parser.add_argument("--grounded", required=True, help="grounded.parquet")
     parser.add_argument("--cases", required=True, help="cases.parquet with the split")
-    parser.add_argument("--phenotypes", required=True, help="phenotypes.parquet, normalised")
-    parser.add_argument("--candidates", required=True, help="candidates.parquet")
-    parser.add_argument("--teacher", required=True, help="the teacher's scores (parquet)")
+    parser.add_argument("--shown", required=True, help="case_view.csv, the patients shown in full")
     parser.add_argument("--cohort", required=True, help="cohort.json")
     parser.add_argument("--leakage", required=True, help="leakage.json")
     parser.add_argument("--preferences", required=True, help="summary.json of the preference pairs")
@@ -42,12 +41,8 @@ def main(args: argparse.Namespace) -> None:
         config=args.settings,
         metrics=tables.read_csv(args.metrics, tables.METRICS),
         comparisons=tables.read_csv(args.comparisons, tables.COMPARISONS),
-        per_case=io.read_parquet(args.per_case, ["arm", "case_id", "metric", "value"]),
-        grounded=io.read_parquet(args.grounded, ["arm", "case_id", "position", "text", "disease_id"]),
         cases=io.read_parquet(args.cases, CASES),
-        phenotypes=io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "name", "excluded"]),
-        candidates=io.read_parquet(args.candidates, ["disease_id", "name", "series"]),
-        teacher=io.read_parquet(args.teacher, ["case_id", "disease_id", "rank"]),
+        shown=tables.read_csv(args.shown, case_view.COLUMNS),
         changes=tables.read_csv(args.changes, ["case_id", "action"], separator="\t"),
         quarantine=quarantine.read_quarantine(args.quarantine),
         steps=labels.selection_steps(io.read_json(args.cohort)),

@@ -9,7 +9,8 @@ from mintflow import cli, io, quarantine, sheets, tables, tile_examples, tissue_
 
 CASES = ["case_id", "label_id", "patient_id", "slide_id", "split", "simulated", "file", "row"]
 FIGURE_ORDER = [
-    *("tissue_by_arm", "confusion", "tiles_per_slide", "alignment", "training_curves", "tile_examples")
+    *("tissue_by_arm", "agreement", "confusion", "sweeps", "sizes", "metrics_by_variant", "calibration"),
+    *("tiles_per_slide", "alignment", "training_curves", "training_costs", "tile_examples"),
 ]
 
 

@@ -21,7 +21,23 @@ from .io import whole_file
 
 WIDTH = 3.5  # inches: one journal column (89 mm)
 BLUE, VERMILLION, GREEN, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#6B6B6B"
+ORANGE, PURPLE, YELLOW, BLACK = "#E69F00", "#CC79A7", "#F0E442", "#000000"
 INK, FAINT = "#222222", "#D9D9D9"
+# colour, marker and dash of an arm's line; an arm that is not here takes the next of ``FURTHER_LINES``
+_SOLID, _DASHED, _DOTTED, _MIXED = "solid", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.2, 1, 1.2))
+ARM_LINES: dict[str, tuple[str, str, Any]] = {
+    "base": (GREY, "o", _DASHED),
+    "orpo": (BLUE, "o", _SOLID),
+    "sft": (VERMILLION, "s", _SOLID),
+    "sft-truth": (ORANGE, "D", _DASHED),
+    "dpo": (GREEN, "^", _SOLID),
+    "listwise": (PURPLE, "v", _MIXED),
+    "rag": (SKY, "P", _DASHED),
+    "orpo+rag": (BLACK, "X", _DOTTED),
+    "teacher": (VERMILLION, "s", _DASHED),
+    "teacher-phenotype": (ORANGE, "D", _DOTTED),
+}
+FURTHER_LINES = ((GREEN, "v", _DOTTED), (PURPLE, "X", _DASHED), (BLACK, "P", _SOLID), (GREY, "^", _DOTTED))
 PANEL_TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 7.5, "fontweight": "bold"}
 
 _STYLE = {
@@ -72,6 +88,11 @@ def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "mintflow"})
         with whole_file(png) as temporary:
             figure.savefig(temporary, format="png", dpi=300, metadata={"Software": None})
+
+
+def arm_line(key: str, index: int = 0) -> tuple[str, str, Any]:
+    """Colour, marker and dash of an arm; ``index`` is its place among those drawn."""
+    return ARM_LINES.get(key, FURTHER_LINES[index % len(FURTHER_LINES)])
 
 
 def blank(height: float) -> Figure:

@@ -20,6 +20,8 @@ BETTER, WORSE, TIED, UNTESTED = "better", "worse", "not distinguishable", "not t
 # What decides between the student and other lists (the base model, itself without its input): it is asked
 # for a list, so the place of the right disease in all of it counts.
 WHOLE_LIST = "mrr"
+# other ways to use the same model and the same teacher
+RIVALS = ("sft", "sft-truth", "dpo", "listwise", "rag", "orpo+rag")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Results:
             self._differences[row.arm_a, row.arm_b, row.metric] = found
             self._differences[row.arm_b, row.arm_a, row.metric] = found.reversed()
         self.arms = vocabulary.in_order(metrics["arm"])
+        self._tests = comparisons["metric"].value_counts().to_dict()
 
     def get(self, arm: str, metric: str) -> Estimate | None:
         """The estimate, or None where the arm was not measured so."""
@@ -95,6 +98,10 @@ class Results:
     def compare(self, arm: str, other: str, metric: str) -> Difference | None:
         """``arm`` minus ``other``, or None where the two were not compared."""
         return self._differences.get((arm, other, metric))
+
+    def tests(self, metric: str) -> int:
+        """How many pairs were tested in this metric, which is what Holm's correction counts."""
+        return int(self._tests.get(metric, 0))
 
     def verdict(self, arm: str, other: str, metric: str) -> str:
         """How ``arm`` stands against ``other``; ``UNTESTED`` where the two were not compared."""
@@ -177,6 +184,7 @@ def findings(results: Results, student: str, *, patients: str, asked: int) -> li
         for found in (
             _reached(results, student, patients, asked),
             *_against(results, student),
+            rivals(results, student),
             _without_input(results, student),
             _invented(results, student),
             _unseen(results, student),
@@ -201,7 +209,11 @@ def _reached(results: Results, student: str, patients: str, asked: int) -> Findi
 
 
 def _against(results: Results, student: str) -> list[Finding]:
-    others = [arm for arm in results.arms if arm.key != student and arm.group != labels.CONTROL]
+    others = [
+        arm
+        for arm in results.arms
+        if arm.key not in (student, *RIVALS) and arm.group not in (labels.CONTROL, labels.VARIANT)
+    ]
     sorted_by: dict[str, list[str]] = {BETTER: [], TIED: [], WORSE: [], UNTESTED: []}
     for arm in others:
         theirs = results.get(arm.key, "top1")
@@ -220,6 +232,26 @@ def _against(results: Results, student: str) -> list[Finding]:
         for verdict, tone, words in wording
         if sorted_by[verdict]
     ]
+
+
+def rivals(results: Results, student: str) -> Finding | None:
+    """How the student compares with other ways to use the same model; None where the run has none."""
+    told: dict[str, list[str]] = {BETTER: [], WORSE: [], TIED: []}
+    for arm in results.arms:
+        found = results.compare(student, arm.key, WHOLE_LIST)
+        if found is not None and arm.key in RIVALS and found.verdict in told:
+            told[found.verdict].append(
+                f"{arm} ({points(found.value)} points of MRR, adjusted p {p_words(found.p_adjusted)})"
+            )
+    wording = {BETTER: "it is better than", WORSE: "it is worse than", TIED: "it cannot be told apart from"}
+    parts = [f"{wording[verdict]} {join(arms)}" for verdict, arms in told.items() if arms]
+    if not parts:
+        return None
+    tone = "bad" if told[WORSE] else "good" if not told[TIED] else "plain"
+    name = str(labels.arm(student))
+    return Finding(
+        tone, f"{name[:1].upper()}{name[1:]} against other ways to use the same model: {'; '.join(parts)}."
+    )
 
 
 def _controls(results: Results, student: str) -> list[labels.Arm]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from .errors import InputError
 
-STUDENT, CONTROL, YARDSTICK = "student", "control", "yardstick"
+STUDENT, VARIANT, CONTROL, YARDSTICK = "student", "variant", "control", "yardstick"
 
 GROUPS = {
-    STUDENT: "Language models (read phenotypes only)",
+    STUDENT: "Language models (no genotype)",
+    VARIANT: "Variants",
     CONTROL: "Controls: same student, input taken away",
     YARDSTICK: "Teacher and yardsticks (no language model)",
 }
@@ -38,7 +39,7 @@ class Arm:
     @property
     def writes_lists(self) -> bool:
         """Whether it answers with a list, rather than ranking every candidate."""
-        return self.group in (STUDENT, CONTROL)
+        return self.group != YARDSTICK
 
 
 _ARMS = (
@@ -55,6 +56,48 @@ _ARMS = (
         STUDENT,
         "The same model after preference training on the teacher's lists.",
         "the ORPO student",
+    ),
+    Arm(
+        "sft",
+        "SFT student",
+        STUDENT,
+        "The same model trained to write the teacher's list, without a rejected one.",
+        "supervised training on the teacher's lists (SFT)",
+    ),
+    Arm(
+        "sft-truth",
+        "SFT on the truth",
+        STUDENT,
+        "The same model trained to write the true disease alone: no teacher.",
+        "supervised training on the true disease (SFT)",
+    ),
+    Arm(
+        "dpo",
+        "DPO student",
+        STUDENT,
+        "The same model trained on the same pairs by direct preference optimisation.",
+        "direct preference optimisation (DPO)",
+    ),
+    Arm(
+        "listwise",
+        "Listwise student",
+        STUDENT,
+        "The same model trained on the teacher's list and, disease by disease, on the teacher's scores.",
+        "training on the teacher's scores (listwise)",
+    ),
+    Arm(
+        "rag",
+        "Base model + retrieval",
+        STUDENT,
+        "The untuned model; its prompt begins with the disease profiles nearest to the patient's phenotypes.",
+        "the untuned base model with retrieved profiles (RAG)",
+    ),
+    Arm(
+        "orpo+rag",
+        "ORPO student + retrieval",
+        STUDENT,
+        "The ORPO student with the same profiles in its prompt; it was trained without any.",
+        "the ORPO student with retrieved profiles",
     ),
     Arm(
         "orpo-blank",
@@ -97,6 +140,13 @@ _ARMS = (
         "likelihood ratios",
     ),
     Arm(
+        "retrieval",
+        "Text retrieval",
+        YARDSTICK,
+        "Likeness of the patient's terms to the disease profiles, both as sentences.",
+        "text retrieval",
+    ),
+    Arm(
         "gene-lookup",
         "Gene lookup",
         YARDSTICK,
@@ -116,7 +166,7 @@ _CONTROLS = {"blank": "phenotypes hidden", "shuffled": "other patient's input"}
 _TISSUE_ARMS = (
     Arm(
         "base",
-        "Base model, aligned on captions",
+        "Base model, aligned",
         STUDENT,
         "The vision-language model before preference training: it can see, and was not taught tissues here.",
         "the base model",
@@ -127,6 +177,34 @@ _TISSUE_ARMS = (
         STUDENT,
         "The same model after preference training on the teacher's lists.",
         "the ORPO student",
+    ),
+    Arm(
+        "sft",
+        "SFT student",
+        STUDENT,
+        "The same model trained to write the teacher's list, without a rejected one.",
+        "supervised training on the teacher's lists (SFT)",
+    ),
+    Arm(
+        "sft-truth",
+        "SFT on the truth",
+        STUDENT,
+        "The same model trained to write the true tissue alone: no teacher.",
+        "supervised training on the true tissue (SFT)",
+    ),
+    Arm(
+        "dpo",
+        "DPO student",
+        STUDENT,
+        "The same model trained on the same pairs by direct preference optimisation.",
+        "direct preference optimisation (DPO)",
+    ),
+    Arm(
+        "listwise",
+        "Listwise student",
+        STUDENT,
+        "The same model trained on the teacher's list and, tissue by tissue, on the teacher's scores.",
+        "training on the teacher's scores (listwise)",
     ),
     Arm(
         "orpo-blank",
@@ -171,7 +249,7 @@ class Vocabulary:
         self.groups, self._controls = dict(groups), dict(controls)
 
     def arm(self, key: str) -> Arm:
-        """The arm called ``key`` in the tables; an unknown one keeps its key as its label.
+        """The arm called ``key`` in the tables; one that is not known is a variant, and keeps its key.
 
         ``<arm>-blank`` and ``<arm>-shuffled`` are controls of ``<arm>``.
         """
@@ -180,10 +258,10 @@ class Vocabulary:
         stem, _, control = key.rpartition("-")
         if stem and control in self._controls:
             return Arm(key, f"{self.arm(stem).label}, {self._controls[control]}", CONTROL)
-        return Arm(key, key, STUDENT)
+        return Arm(key, key, VARIANT)
 
     def in_order(self, keys: Iterable[str]) -> list[Arm]:
-        """The distinct arms among ``keys``: students, controls, yardsticks; known ones first in each."""
+        """The distinct arms among ``keys``: by group, and in each known ones first."""
         position = {key: index for index, key in enumerate(self._arms)}
         group = {name: index for index, name in enumerate(self.groups)}
         found = [self.arm(key) for key in set(keys)]
@@ -197,11 +275,14 @@ TISSUE = Vocabulary(
     _TISSUE_ARMS,
     {
         STUDENT: "Vision-language models (see the image only)",
+        VARIANT: "Variants",
         CONTROL: "Controls: same student, image taken away",
         YARDSTICK: "Teacher and yardstick (no language model)",
     },
     {"blank": "image blanked", "shuffled": "other tile's image"},
 )
+TRACKS = {"rare": RARE, "tissue": TISSUE}
+WHO = {"rare": "patients", "tissue": "slides"}  # what is simulated, where anything is
 arm, in_order = RARE.arm, RARE.in_order
 
 

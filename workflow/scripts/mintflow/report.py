@@ -5,7 +5,6 @@ Everything is computed here; the template (workflow/report/rare.html.j2) only la
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from . import findings, labels
+from .case_view import CORRECT, EXCLUDED, OBSERVED, TEACHER, TRUTH, UNSEEN
 from .phenotypes import ACTIONS
 from .redaction import quarantine_rows
 from .report_page import counts, figure, fill, flatten, setting
@@ -43,12 +43,8 @@ class Material:
     config: Mapping[str, Any]
     metrics: pd.DataFrame
     comparisons: pd.DataFrame
-    per_case: pd.DataFrame
-    grounded: pd.DataFrame
     cases: pd.DataFrame
-    phenotypes: pd.DataFrame
-    candidates: pd.DataFrame
-    teacher: pd.DataFrame
+    shown: pd.DataFrame
     changes: pd.DataFrame
     quarantine: pd.DataFrame
     steps: Sequence[tuple[str, int]]
@@ -79,7 +75,7 @@ def summary(material: Material) -> dict[str, Any]:
     return {
         "title": "Rare diseases",
         "headline": findings.headline(results, STUDENT).text,
-        "lines": [],
+        "lines": [found.text for found in [findings.rivals(results, STUDENT)] if found],
         "simulated": "patients of the rare-disease track" if material.cases["simulated"].any() else None,
     }
 
@@ -127,7 +123,7 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         ],
         "student": labels.arm(STUDENT),
         "figures": [figure(path, captions) for path in material.figures],
-        "shown": list(examples(material)),
+        "shown": list(examples(material.shown, lists["k"])),
         "resampled": _UNITS[setting(config, "rare.evaluation.bootstrap_unit")],
         "hpo_release": material.versions.get("hpo", "unknown"),
         "example_seed": setting(config, "rare.evaluation.seed"),
@@ -168,66 +164,32 @@ def _table(
     return heads, findings.rows(results, [pattern.format(key) for key in measured])
 
 
-def examples(material: Material) -> Iterator[dict[str, Any]]:
-    """The patients shown in full: drawn by seed from all test patients, whatever the result.
+def examples(shown: pd.DataFrame, k: int) -> Iterator[dict[str, Any]]:
+    """The patients shown in full, under their numbers.
 
-    The draw orders the patients by a hash of seed and case id, so it is the same with every
-    version of every library.
+    Args:
+        shown: case_view.csv, columns of ``case_view.COLUMNS``.
+        k: length of the teacher's list.
     """
-    wanted = setting(material.config, "rare.evaluation.report_cases")
-    k = setting(material.config, "rare.preferences.k")
-    seed = setting(material.config, "rare.evaluation.seed")
-    own = material.per_case[(material.per_case["arm"] == STUDENT) & (material.per_case["metric"] == "mrr")]
-    reciprocal = own.set_index("case_id")["value"]
-    cases = material.cases[material.cases["case_id"].isin(reciprocal.index)].set_index("case_id")
-    drawn = sorted(cases.index, key=lambda case: hashlib.sha256(f"{seed} {case}".encode()).hexdigest())
-    names = material.candidates.set_index("disease_id")["name"].to_dict()
-    series = material.candidates.set_index("disease_id")["series"].dropna().to_dict()
-    for case in sorted(drawn[:wanted]):
-        truth = cases.loc[case, "disease_id"]
-        ranks = material.teacher[material.teacher["case_id"] == case].sort_values(["rank", "disease_id"])
-        terms = material.phenotypes[material.phenotypes["case_id"] == case].sort_values(["name", "hpo_id"])
-        written = material.grounded[
-            (material.grounded["case_id"] == case) & (material.grounded["arm"] == STUDENT)
-        ].sort_values("position")
-        named = [label if isinstance(label, str) and label else None for label in written["disease_id"]]
-        right = right_label(named, reciprocal[case])
-        place = ranks.loc[ranks["disease_id"] == truth, "rank"]
+    for number, rows in shown.groupby("patient", sort=True):
+        by_source = {str(source): part for source, part in rows.groupby("source", sort=False)}
+        truth = by_source.pop(TRUTH).iloc[0]
+        terms = {name: by_source.pop(name, rows[:0])["text"].tolist() for name in (OBSERVED, EXCLUDED)}
+        teacher = by_source.pop(TEACHER)
+        place = teacher.loc[teacher["mark"] == CORRECT, "position"]
         yield {
-            "case": case,
-            "truth": names.get(truth, truth),
-            "truth_id": truth,
-            "unseen": cases.loc[case, "split"] == "test_unseen",
-            "observed": terms.loc[~terms["excluded"], "name"].tolist(),
-            "excluded": terms.loc[terms["excluded"], "name"].tolist(),
-            "teacher": [
-                (names.get(disease, disease), mark(disease, truth, series))
-                for disease in ranks["disease_id"].head(k)
-            ],
+            "number": number,
+            "truth": truth["text"],
+            "truth_id": truth["disease_id"],
+            "unseen": truth["mark"] == UNSEEN,
+            **terms,
+            "teacher": _items(teacher[teacher["position"] <= k]),
             "teacher_rank": int(place.iloc[0]) if len(place) else None,
-            "student": [
-                (text, "correct" if label and label == right else mark(label, truth, series))
-                for text, label in zip(written["text"], named, strict=True)
-            ],
+            "students": [(labels.arm(arm), _items(part)) for arm, part in by_source.items()],
         }
 
 
-def right_label(named: Sequence[str | None], reciprocal_rank: float) -> str | None:
-    """The label that scored as right, which may be another id of the true disease; None if none did.
-
-    As in metrics.score_list, a repeated label takes no second place.
-    """
-    distinct: list[str | None] = []
-    for label in named:
-        if label is None or label not in distinct:
-            distinct.append(label)
-    return distinct[round(1 / reciprocal_rank) - 1] if reciprocal_rank > 0 else None
-
-
-def mark(disease: str | None, truth: str, series: Mapping[str, str]) -> str:
-    """``correct``, ``related`` (same phenotypic series), ``wrong``, or ``ungrounded`` (no disease's name)."""
-    if not disease:
-        return "ungrounded"
-    if disease == truth:
-        return "correct"
-    return "related" if truth in series and series.get(disease) == series[truth] else "wrong"
+def _items(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """A list as (text, mark)."""
+    listed = rows[rows["position"] > 0].sort_values("position")
+    return list(zip(listed["text"], listed["mark"], strict=True))

@@ -7,7 +7,19 @@ Worded from the numbers alone; a claim needs the test's support after correction
 from __future__ import annotations
 
 from . import labels
-from .findings import ALPHA, BETTER, TIED, UNTESTED, WHOLE_LIST, WORSE, Finding, Results, join, percent
+from .findings import (
+    ALPHA,
+    BETTER,
+    TIED,
+    UNTESTED,
+    WHOLE_LIST,
+    WORSE,
+    Finding,
+    Results,
+    join,
+    percent,
+    rivals,
+)
 
 USES, NOT_SHOWN = "uses the image", "is not shown to use the image"
 UNMEASURED = "was not tested without the image"
@@ -21,14 +33,13 @@ def uses_image(results: Results, student: str) -> str:
     return USES if verdicts == [BETTER, BETTER] else NOT_SHOWN
 
 
-def least_p(results: Results, student: str, units: int) -> float:
+def least_p(results: Results, units: int) -> float:
     """The smallest adjusted p-value that any answers could reach in the tests that decide.
 
     A paired test flips whole units (patients): of 2**units patterns two are as extreme as units that all
     agree. Holm's correction multiplies the smallest of a metric's p-values by their number.
     """
-    tests = sum(results.compare(student, arm.key, WHOLE_LIST) is not None for arm in results.arms)
-    return min(1.0, tests * 2.0 ** (1 - units))
+    return min(1.0, results.tests(WHOLE_LIST) * 2.0 ** (1 - units))
 
 
 def image_sentence(results: Results, student: str, units: int, unit: str = "patient") -> Finding:
@@ -58,7 +69,7 @@ def image_sentence(results: Results, student: str, units: int, unit: str = "pati
         text = f"{start} uses the image: it beats itself without it in both paired tests. {numbers}"
         return Finding("good", text.strip())
     text = f"{start} is not shown to use the image: it does not beat both its controls. {numbers}"
-    if least_p(results, student, units) >= ALPHA:
+    if least_p(results, units) >= ALPHA:
         text += (
             f" With {labels.plural(units, unit)} tested no answers whatever could reach an adjusted p below "
             f"{ALPHA}: the test split is too small to tell."
@@ -125,6 +136,9 @@ def findings(
             found.append(
                 Finding(tone, f"It is {words} {arm} (right tissue first in {percent(theirs.value)}).")
             )
+    against = rivals(results, student)
+    if against is not None:
+        found.append(against)
     own = results.get(student, "ungrounded")
     if own is not None:
         base = results.get("base", "ungrounded")

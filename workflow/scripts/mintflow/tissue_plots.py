@@ -14,22 +14,24 @@ from PIL import Image
 from . import labels
 from .errors import InputError
 from .figure_style import (
+    BLACK,
     BLUE,
     FAINT,
     GREEN,
     GREY,
     INK,
+    ORANGE,
+    PURPLE,
     SKY,
     VERMILLION,
+    YELLOW,
     blank,
     header,
     settle,
     style,
 )
 from .names import normalize_name
-from .plotting import series
 
-YELLOW, PURPLE, ORANGE, BLACK = "#F0E442", "#CC79A7", "#E69F00", "#000000"
 # reason: colour, hatch; so that reasons stay apart without colour
 _FATES = {
     "kept": (BLUE, ""),
@@ -235,7 +237,11 @@ def alignment_figure(
     Raises:
         InputError: no event has a step and a loss.
     """
-    steps, values = series(events, "loss")
+    losses_by_step = {
+        int(event["step"]): event["loss"] for event in events if {"step", "loss"} <= event.keys()
+    }
+    steps = sorted(step for step, loss in losses_by_step.items() if np.isfinite(loss))
+    values = [losses_by_step[step] for step in steps]
     if not steps:
         raise InputError("no event with step and loss", file="alignment log")
     with style():

@@ -66,6 +66,9 @@ def summary(material: Material) -> dict[str, Any]:
     results = _results(material)
     failed = _failed(material.manifest)
     lines = [tissue_findings.image_sentence(results, STUDENT, *_units(material)).text]
+    against = findings.rivals(results, STUDENT)
+    if against is not None:
+        lines.append(against.text)
     if failed:
         lines.append(
             f"{failed} of {labels.plural(len(material.manifest), 'slide')} could not be used as meant."

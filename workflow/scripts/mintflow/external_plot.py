@@ -1,0 +1,84 @@
+"""Figure of a further cohort: in which place each arm puts the true disease, disease by disease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import labels
+from .errors import InputError
+from .figure_style import INK, blank, header, settle, style
+
+# those drawn, where they are there; the table has all
+DRAWN = ("base", "orpo", "teacher")
+MOST = 40  # diseases in rows of their own
+_PLACES = {"1": "1", "2-3": "2–3", "4-10": "4–10", ">10/not named": "beyond"}
+_LONGEST = 26
+
+
+def rank_figure(ranks: pd.DataFrame, *, arms: Sequence[str] = DRAWN, simulated: bool = False) -> Figure:
+    """Heat maps of disease by place, one an arm; numbers are patients, shade is the share of the row.
+
+    Args:
+        ranks: rank_by_disease.csv: arm, disease_id, name, bucket, count. Of more than ``MOST`` diseases those
+            with the most patients are drawn, the others as one row.
+        arms: those drawn; if the table has none of them, its first ones.
+        simulated: whether the patients are simulated; written on the figure.
+
+    Raises:
+        InputError: the table is empty.
+    """
+    if ranks.empty:
+        raise InputError("holds no patient", file="rank_by_disease.csv")
+    known = labels.in_order(ranks["arm"])
+    shown = [one for one in known if one.key in arms] or known[: len(DRAWN)]
+    first = ranks[ranks["arm"] == shown[0].key]
+    sizes = (
+        first.groupby("disease_id")["count"].sum().sort_index().sort_values(ascending=False, kind="stable")
+    )
+    own = list(sizes.index if len(sizes) <= MOST else sizes.index[: MOST - 1])
+    names = dict(zip(first["disease_id"], first["name"].fillna(first["disease_id"]), strict=True))
+    rows = [(disease, f"{_short(names[disease])} ({sizes[disease]})") for disease in own]
+    rest = len(sizes) - len(own)
+    titles = [title for _, title in rows]
+    if rest:
+        titles.append(f"{rest} further diseases ({sizes.iloc[len(own) :].sum()})")
+    with style():
+        figure = blank(0.135 * len(titles) + 0.95)
+        panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        for axes, one in zip(panels, shown, strict=True):
+            table = (
+                ranks[ranks["arm"] == one.key]
+                .pivot(index="disease_id", columns="bucket", values="count")
+                .reindex(columns=list(_PLACES))
+                .fillna(0)
+            )
+            counts = table.reindex(own).fillna(0).to_numpy()
+            if rest:
+                counts = np.vstack([counts, table.drop(index=own, errors="ignore").sum().to_numpy()])
+            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            for (row, column), count in np.ndenumerate(counts):
+                if count:
+                    shade = "white" if shares[row, column] > 0.55 else INK
+                    axes.text(
+                        column, row, f"{count:g}", ha="center", va="center_baseline", fontsize=6, color=shade
+                    )
+            axes.set_xticks(range(len(_PLACES)), list(_PLACES.values()), rotation=90)
+            axes.set_yticks(range(len(titles)), titles)
+            axes.tick_params(length=0, labelsize=6)
+            axes.set_title(one.label.partition(",")[0].replace(" student", ""), fontsize=6.5)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+        figure.supxlabel("place of the true disease", fontsize=7)
+        header(figure, "Further cohort", simulated)
+        figure.draw_without_rendering()  # turned names need one more pass
+        settle(figure)
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
