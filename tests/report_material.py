@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mintflow import io, quarantine, tables
+from mintflow import case_view, io, quarantine, tables
+from mintflow.metrics import Labels
 
 SPLITS = ("train", "train", "train", "train", "validation", "test")
 DISEASES = 12
@@ -154,11 +155,10 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
         for case in patients["case_id"]
         for rank, disease in enumerate(rng.permutation(sorted(names)), start=1)
     ]
-    written, measured = [], []
+    written = []
     for row in tested.itertuples():
         wrong = sorted(set(names) - {row.disease_id})[int(rng.integers(DISEASES - 1))]
         items = [row.disease_id, wrong, None][:: int(rng.choice([1, -1]))]
-        measured.append(("orpo", row.case_id, "mrr", 1 / (items.index(row.disease_id) + 1)))
         for position, disease in enumerate(items, start=1):
             text = names[disease] if disease else "Grumbling elbow syndrome & co"
             written.append(("orpo", row.case_id, position, text, disease))
@@ -173,12 +173,8 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
         for name, file in {
             "metrics": "metrics.csv",
             "comparisons": "comparisons.csv",
-            "per-case": "per_case.parquet",
-            "grounded": "grounded.parquet",
             "cases": "cases.parquet",
-            "phenotypes": "phenotypes.parquet",
-            "candidates": "candidates.parquet",
-            "teacher": "teacher.parquet",
+            "shown": "case_view.csv",
             "cohort": "cohort.json",
             "leakage": "leakage.json",
             "preferences": "summary.json",
@@ -191,19 +187,23 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
     }
     io.write_csv(metrics(), paths["metrics"])
     io.write_csv(comparisons(), paths["comparisons"])
-    per_case = pd.DataFrame(measured, columns=["arm", "case_id", "metric", "value"])
-    io.write_parquet(per_case, paths["per-case"])
-    io.write_parquet(
-        pd.DataFrame(written, columns=["arm", "case_id", "position", "text", "disease_id"]), paths["grounded"]
-    )
     io.write_parquet(patients, paths["cases"])
-    io.write_parquet(
-        pd.DataFrame(terms, columns=["case_id", "hpo_id", "name", "excluded"]), paths["phenotypes"]
-    )
     series = [name.rstrip(" 12") if name.startswith("Loeys") else None for name in names.values()]
     candidates = pd.DataFrame({"disease_id": list(names), "name": list(names.values()), "series": series})
-    io.write_parquet(candidates, paths["candidates"])
-    io.write_parquet(pd.DataFrame(scores, columns=["case_id", "disease_id", "rank"]), paths["teacher"])
+    evaluation = settings["rare"]["evaluation"]
+    shown = case_view.case_table(
+        patients,
+        pd.DataFrame(terms, columns=["case_id", "hpo_id", "name", "excluded"]),
+        candidates,
+        pd.DataFrame(scores, columns=["case_id", "disease_id", "rank"]),
+        pd.DataFrame(written, columns=["arm", "case_id", "position", "text", "disease_id"]),
+        Labels(frozenset(names), dict(candidates.dropna()[["disease_id", "series"]].to_numpy().tolist())),
+        arms=["base", "orpo"],
+        k=settings["rare"]["preferences"]["k"],
+        wanted=evaluation["report_cases"],
+        seed=evaluation["seed"],
+    )
+    io.write_csv(shown, paths["shown"])
     steps = [
         ("read", 5683),
         ("min_terms", 5601),

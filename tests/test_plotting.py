@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -12,8 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import report_material
-from mintflow import figure_style, io, labels, plotting
+from mintflow import figure_style, io, labels
+from mintflow.cohort_plot import cohort_figure
 from mintflow.errors import InputError
+from mintflow.metrics_plot import metrics_figure
+from mintflow.training_plot import training_figure
+from mintflow.training_table import curve_table
 
 
 def words(figure: Figure) -> str:
@@ -36,12 +39,16 @@ def terms(cases: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"case_id": repeated, "excluded": [False, False, True] * len(cases)})
 
 
+def curves(**logs: list[dict[str, float]]) -> pd.DataFrame:
+    return curve_table(logs, dict.fromkeys(logs, 6))
+
+
 def draw(name: str) -> Figure:
     cases = report_material.cases()
     return {
-        "metrics": lambda: plotting.metrics_figure(report_material.metrics(), simulated=True),
-        "training": lambda: plotting.training_figure({"orpo": report_material.log()}, simulated=True),
-        "cohort": lambda: plotting.cohort_figure(STEPS, cases, terms(cases), simulated=True),
+        "metrics": lambda: metrics_figure(report_material.metrics(), simulated=True),
+        "training": lambda: training_figure(curves(orpo=report_material.log()), simulated=True),
+        "cohort": lambda: cohort_figure(STEPS, cases, terms(cases), simulated=True),
     }[name]()
 
 
@@ -65,20 +72,20 @@ def test_same_numbers_same_bytes_at_column_width(
 
 
 def test_metrics_are_labelled_in_words_and_by_group() -> None:
-    shown = words(plotting.metrics_figure(report_material.metrics(), simulated=False))
+    shown = words(metrics_figure(report_material.metrics(), simulated=False))
     assert "SIMULATED" not in shown
     for text in (
         "ORPO student",
         "ORPO, phenotypes hidden",
         "Gene lookup",
         "n = 120",
-        *labels.GROUPS.values(),
+        *(words for group, words in labels.GROUPS.items() if group != labels.VARIANT),
     ):
         assert text in shown
 
 
 def test_controls_are_hollow_and_dashed() -> None:
-    figure = plotting.metrics_figure(report_material.metrics(), simulated=False)
+    figure = metrics_figure(report_material.metrics(), simulated=False)
     lines = [line for axes in figure.findobj(matplotlib.axes.Axes) for line in axes.lines]
     hollow = [line for line in lines if line.get_marker() != "None" and line.get_markerfacecolor() == "white"]
     # 2 controls, each with top1, top3, top10, ungrounded and CAR
@@ -89,37 +96,54 @@ def test_controls_are_hollow_and_dashed() -> None:
 def test_metrics_without_top_or_with_few_arms() -> None:
     metrics = report_material.metrics()
     with pytest.raises(InputError, match="top1"):
-        plotting.metrics_figure(metrics[metrics["metric"] == "car"], simulated=False)
+        metrics_figure(metrics[metrics["metric"] == "car"], simulated=False)
     alone = metrics[(metrics["arm"] == "prior") & (metrics["metric"] == "top1")]
-    assert "Disease frequency alone" in words(plotting.metrics_figure(alone, simulated=False))
+    assert "Disease frequency alone" in words(metrics_figure(alone, simulated=False))
 
 
-def test_series_keeps_the_later_of_repeated_steps_and_drops_what_is_not_finite() -> None:
-    events = [
-        {"step": 10, "loss": 3.0},
-        {"step": 20, "loss": float("nan")},
-        {"step": 10, "loss": 2.0},
-        {"step": 10, "eval_loss": 9.0},
-        {"loss": 1.0},
-    ]
-    assert plotting.series(events, "loss") == ([10], [2.0])
-    assert plotting.series(events, "loss", held_out=True) == ([10], [9.0])
-    assert plotting.series(events, "nll") == ([], [])
+def test_variants_have_a_figure_of_their_own() -> None:
+    metrics = report_material.metrics()
+    variants = [metrics[metrics["arm"] == "orpo"].assign(arm=f"orpo-q{number:02}") for number in range(20)]
+    table = pd.concat([metrics, *variants])
+    main, further = (
+        metrics_figure(table, simulated=False),
+        metrics_figure(table, simulated=False, variants=True),
+    )
+    assert "orpo-q" not in words(main)
+    assert main.get_figheight() == metrics_figure(metrics, simulated=False).get_figheight() < 9.5
+    shown = words(further)
+    assert all(f"orpo-q{number:02}" in shown for number in range(20))
+    assert "ORPO student" in shown and "Gene lookup" not in shown
 
 
-def test_training_of_several_arms_is_told_apart_and_gaps_are_said() -> None:
-    short = [{"step": 1, "loss": 2.0}]
-    shown = words(plotting.training_figure({"orpo": report_material.log(), "sft": short}, simulated=False))
-    assert "ORPO student" in shown
-    assert "sft" in shown
-    assert words(plotting.training_figure({"sft": short}, simulated=False)).count("not logged") == 3
-    with pytest.raises(InputError, match="sft"):
-        plotting.training_figure({"sft": [{"step": 1}]}, simulated=False)
+def test_training_of_several_arms_has_a_row_each_and_gaps_are_said() -> None:
+    short = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0, "eval_loss": 3.0}]
+    logs = {
+        "orpo": report_material.log(),
+        "orpo.seed7": report_material.log(),
+        "sft": short,
+        "orpo-q2": short,
+    }
+    table = curve_table(logs, {"orpo": 6, "orpo.seed7": 7, "sft": 6, "orpo-q2": 6})
+    figure = training_figure(table, simulated=False)
+    shown = words(figure)
+    assert {"ORPO", "SFT", "seed 6", "seed 7"} <= set(shown.split(" | "))
+    assert "orpo-q2" not in shown
+    assert shown.count("not logged") == 2
+    assert [len(axes.lines) for axes in figure.axes[:3]] == [
+        4,
+        4,
+        5,
+    ]  # 2 seeds x 2 kinds of pairs, and chance
+    alone = training_figure(curves(sft=short), simulated=False)
+    assert words(alone).count("not logged") == 3
+    with pytest.raises(InputError, match="no training of an arm"):
+        training_figure(table[table["arm"] == "orpo-q2"], simulated=False)
 
 
 def test_cohort_counts_are_written_at_the_bars() -> None:
     cases = report_material.cases()
-    shown = words(plotting.cohort_figure(STEPS, cases, terms(cases), simulated=False))
+    shown = words(cohort_figure(STEPS, cases, terms(cases), simulated=False))
     train = cases[cases["split"] == "train"]
     for text in (
         "500",
@@ -134,20 +158,27 @@ def test_cohort_counts_are_written_at_the_bars() -> None:
 def test_bad_cohorts() -> None:
     cases = report_material.cases()
     with pytest.raises(InputError, match="no patients"):
-        plotting.cohort_figure(STEPS, cases[:0], terms(cases), simulated=False)
+        cohort_figure(STEPS, cases[:0], terms(cases), simulated=False)
     with pytest.raises(InputError, match="holdout"):
-        plotting.cohort_figure(STEPS, cases.assign(split="holdout"), terms(cases), simulated=False)
+        cohort_figure(STEPS, cases.assign(split="holdout"), terms(cases), simulated=False)
 
 
 def test_programs_write_both_files(root: Path, tmp_path: Path) -> None:
     paths = report_material.write(tmp_path, root)
-    events = tmp_path / "log.jsonl"
-    events.write_text("".join(json.dumps(event) + "\n" for event in report_material.log()))
+    io.write_csv(curves(orpo=report_material.log()), tmp_path / "curves.csv")
+    io.write_parquet(terms(report_material.cases()), tmp_path / "phenotypes.parquet")
     flags = {
         "plot_metrics": ["--metrics", paths["metrics"], "--simulated", "true"],
-        "plot_training": ["--log", f"orpo={events}", "--simulated", "true"],
+        "plot_training": ["--curves", str(tmp_path / "curves.csv"), "--simulated", "true"],
         "plot_cohort": [
-            *("--cohort", paths["cohort"], "--cases", paths["cases"], "--phenotypes", paths["phenotypes"])
+            *(
+                "--cohort",
+                paths["cohort"],
+                "--cases",
+                paths["cases"],
+                "--phenotypes",
+                str(tmp_path / "phenotypes.parquet"),
+            )
         ],
     }
     for name, inputs in flags.items():

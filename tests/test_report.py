@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import report_material
-from mintflow import report, report_page
+from mintflow import report_page
 from mintflow.errors import InputError
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -138,7 +138,8 @@ def test_everything_is_escaped(page: str) -> None:
 
 
 def test_nothing_private_is_in_it(page: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for private in ("/home/", "/tmp", str(tmp_path_factory.getbasetemp()), "Ann", "PMID"):
+    patients = report_material.cases()["case_id"]
+    for private in ("/home/", "/tmp", str(tmp_path_factory.getbasetemp()), "Ann", "PMID", *patients):
         assert private not in page, private
     assert "…/sheet.tsv" in page
     if getpass.getuser() != "root":
@@ -160,13 +161,17 @@ def test_same_input_same_bytes(root: Path, tmp_path: Path, page: str) -> None:
 
 def test_number_of_examples_and_their_draw(root: Path, tmp_path: Path) -> None:
     shown = [
-        re.findall(r"<h3><code>(case-\w+)", render(root, tmp_path / str(seed), evaluation=evaluation))
+        re.findall(
+            r"<h3>Patient \d.*?</article>",
+            render(root, tmp_path / str(seed), evaluation=evaluation),
+            flags=re.S,
+        )
         for seed, evaluation in enumerate(
             [{"report_cases": 2}, {"report_cases": 2, "seed": 8}, {"report_cases": 0}]
         )
     ]
     assert [len(cases) for cases in shown] == [2, 2, 0]
-    assert shown[0] != shown[1]
+    assert shown[0] != shown[1]  # other patients, if perhaps of the same diseases
 
 
 def test_figures_that_cannot_be_embedded(root: Path, tmp_path: Path) -> None:
@@ -180,27 +185,11 @@ def test_figures_that_cannot_be_embedded(root: Path, tmp_path: Path) -> None:
     assert made["caption"] == ""
 
 
-def test_marks() -> None:
-    series = {"OMIM:1": "S", "OMIM:2": "S", "OMIM:3": "T"}
-    assert report.mark("OMIM:1", "OMIM:1", series) == "correct"
-    assert report.mark("OMIM:2", "OMIM:1", series) == "related"
-    assert report.mark("OMIM:3", "OMIM:1", series) == "wrong"
-    assert report.mark("OMIM:9", "OMIM:8", series) == "wrong"
-    assert report.mark(None, "OMIM:1", series) == "ungrounded"
-
-
-def test_right_label_is_the_one_that_scored() -> None:
-    assert report.right_label(["a", "b"], 0.5) == "b"
-    assert report.right_label(["a", None, None, "b"], 0.25) == "b"
-    assert report.right_label(["a", "a", "b"], 0.5) == "b"  # a repeated label takes no place
-    assert report.right_label(["a", None], 0.0) is None
-    assert report.right_label([], 0.0) is None
-
-
 def test_every_item_of_the_shown_lists_is_marked(root: Path, tmp_path: Path) -> None:
     page = render(root, tmp_path)
     part = page[page.index('id="rare-examples"') : page.index('id="rare-quarantine"')]
-    students = part.split("<strong>Student</strong>")[1:]
+    assert part.count("No numbered list in its answer.") == 6  # the base model's
+    students = part.split("<strong>ORPO student</strong>")[1:]
     assert len(students) == 6
     for shown in students:
         items = shown[: shown.index("</ol>")]

@@ -6,11 +6,10 @@ Patients are numbered; nothing here tells who they are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from .arms import CONTROLS, SEED
 from .metrics import Labels
 
 OBSERVED, EXCLUDED, TRUTH, TEACHER = "observed", "excluded", "truth", "teacher"
@@ -93,17 +92,6 @@ def case_table(
                 label = item.disease_id if isinstance(item.disease_id, str) and item.disease_id else None
                 rows.append((number, arm, item.position, item.text, label, mark(label, truth, labels)))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def shown_arms(arms: Sequence[str], variants: Mapping[str, str]) -> list[str]:
-    """Of all that write lists those that are shown: no further seed, no control, no variant."""
-    return [
-        arm
-        for arm in arms
-        if SEED not in arm
-        and arm not in variants
-        and not any(arm.endswith(f"-{control}") for control in CONTROLS)
-    ]
 
 
 def mark(disease: str | None, truth: str, labels: Labels) -> str:
