@@ -125,3 +125,43 @@ def test_rows_leave_out_unmeasured_arms_and_mark_gaps() -> None:
         if one.arm.key == "orpo"
     ]
     assert row.n == "40–120"
+
+
+def rivalled(**p_adjusted: float) -> findings.Results:
+    """Further arms, ORPO 10 points of MRR better than each; ``p_adjusted`` by arm."""
+    metrics = report_material.metrics()
+    table = report_material.comparisons()
+    own = table[(table["arm_b"] == "base") & (table["metric"] == "mrr")]
+    arms = {"sft": 0.1, "dpo": 0.1, "listwise": -0.1, "rag": 0.1, "orpo-q2": 0.1}
+    further = [
+        own.assign(arm_b=arm, difference=difference, p_adjusted=p_adjusted.get(arm, 0.01))
+        for arm, difference in arms.items()
+    ]
+    like = [metrics[metrics["arm"] == "orpo"].assign(arm=arm) for arm in arms]
+    return findings.Results(pd.concat([metrics, *like]), pd.concat([table, *further]))
+
+
+def test_how_orpo_compares_with_other_ways_to_use_the_model_is_said_once() -> None:
+    found = findings.rivals(rivalled(dpo=0.4), "orpo")
+    assert found == findings.Finding(
+        "bad",
+        "The ORPO student against other ways to use the same model: it is better than supervised training "
+        "on the teacher's lists (SFT) (+10.0 points of MRR, adjusted p 0.010) and the untuned base model "
+        "with retrieved profiles (RAG) (+10.0 points of MRR, adjusted p 0.010); it is worse than training on "
+        "the teacher's scores (listwise) (−10.0 points of MRR, adjusted p 0.010); it cannot be told apart from "
+        "direct preference optimisation (DPO) (+10.0 points of MRR, adjusted p 0.400).",
+    )
+    told = findings.findings(rivalled(dpo=0.4), "orpo", patients="p", asked=3)
+    text = " ".join(one.text for one in told)
+    assert text.count("(SFT)") == text.count("(DPO)") == 1
+    assert "orpo-q2" not in text  # variants have a table and figures of their own
+
+
+def test_no_other_ways_no_sentence() -> None:
+    assert findings.rivals(results(), "orpo") is None
+
+
+def test_tone_follows_the_worst() -> None:
+    better = rivalled(listwise=math.nan)
+    assert findings.rivals(better, "orpo").tone == "good"
+    assert findings.rivals(rivalled(listwise=math.nan, sft=0.3), "orpo").tone == "plain"

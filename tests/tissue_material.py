@@ -145,7 +145,7 @@ def write(folder: Path, root: Path, *, looks: bool = True, **tissue: dict[str, A
             ]
         )
     )
-    del paths["confusion"]
+    del paths["confusion"], paths["seeds"]
     paths |= {
         "cases": "cases.parquet",
         "labels": "labels.parquet",

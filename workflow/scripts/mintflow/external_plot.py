@@ -73,6 +73,7 @@ def rank_figure(ranks: pd.DataFrame, *, arms: Sequence[str] = DRAWN, simulated: 
             axes.set_title(one.label.partition(",")[0].replace(" student", ""), fontsize=6.5)
             for spine in axes.spines.values():
                 spine.set_visible(False)
+        figure.get_layout_engine().set(rect=(0.03, 0, 0.97, 1))  # the longest names need a little more
         figure.supxlabel("place of the true disease", fontsize=7)
         header(figure, "Further cohort", simulated)
         figure.draw_without_rendering()  # turned names need one more pass
