@@ -169,7 +169,7 @@ rule plot_disease_ranks:
     """In which place the arms put each disease of the cohort."""
     input:
         code=code("plot_disease_ranks"),
-        ranks=rules.evaluate_external.output.by_disease,
+        table=rules.evaluate_external.output.by_disease,
     output:
         svg=report(
             f"{EXTERNAL}/figures/rank_by_disease.svg",
@@ -190,7 +190,7 @@ rule plot_disease_ranks:
     shell:
         r"""
         python {input.code[0]:q} \
-            --ranks {input.ranks:q} \
+            --table {input.table:q} \
             --simulated {params.simulated:q} \
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}

@@ -12,7 +12,7 @@ rule plot_agreement:
     """Coverage, avoidance and CAR by arm."""
     input:
         code=code("plot_agreement"),
-        metrics=rules.evaluate_arms.output.metrics,
+        table=rules.evaluate_arms.output.metrics,
     output:
         svg=report(
             f"{RARE}/figures/agreement.svg",
@@ -34,7 +34,7 @@ rule plot_agreement:
     shell:
         r"""
         python {input.code[0]:q} \
-            --metrics {input.metrics:q} \
+            --table {input.table:q} \
             --simulated {params.simulated:q} \
             --track {params.track} \
             --output-svg {output.svg:q} \
@@ -42,11 +42,10 @@ rule plot_agreement:
         """
 
 
-rule plot_calibration:
-    """Accuracy against confidence, with the expected calibration error."""
+use rule plot_agreement as plot_calibration with:
     input:
         code=code("plot_calibration"),
-        calibration=rules.measure_calibration.output.calibration,
+        table=rules.measure_calibration.output.calibration,
     output:
         svg=report(
             f"{RARE}/figures/calibration.svg",
@@ -57,30 +56,12 @@ rule plot_calibration:
         png=f"{RARE}/figures/calibration.png",
     log:
         f"logs/{RUN}/rare/plot_calibration.log",
-    conda:
-        "../envs/figures.yaml"
-    resources:
-        mem_mb=memory(1500),
-        runtime=minutes(10),
-    params:
-        simulated=SIMULATED,
-        track="rare",
-    shell:
-        r"""
-        python {input.code[0]:q} \
-            --calibration {input.calibration:q} \
-            --simulated {params.simulated:q} \
-            --track {params.track} \
-            --output-svg {output.svg:q} \
-            --output-png {output.png:q} 2>&1 | tee {log:q}
-        """
 
 
-rule plot_costs:
-    """Time, memory and tokens of every training."""
+use rule plot_agreement as plot_costs with:
     input:
         code=code("plot_costs"),
-        training=rules.tabulate_trainings.output.training,
+        table=rules.tabulate_trainings.output.training,
     output:
         svg=report(
             f"{RARE}/figures/training_costs.svg",
@@ -91,30 +72,13 @@ rule plot_costs:
         png=f"{RARE}/figures/training_costs.png",
     log:
         f"logs/{RUN}/rare/plot_costs.log",
-    conda:
-        "../envs/figures.yaml"
-    resources:
-        mem_mb=memory(1500),
-        runtime=minutes(10),
-    params:
-        simulated=SIMULATED,
-        track="rare",
-    shell:
-        r"""
-        python {input.code[0]:q} \
-            --training {input.training:q} \
-            --simulated {params.simulated:q} \
-            --track {params.track} \
-            --output-svg {output.svg:q} \
-            --output-png {output.png:q} 2>&1 | tee {log:q}
-        """
 
 
 rule plot_cases:
     """Test patients with the lists of teacher and students."""
     input:
         code=code("plot_cases"),
-        cases=rules.choose_cases.output.cases,
+        table=rules.choose_cases.output.cases,
     output:
         svg=report(
             f"{RARE}/figures/case_view.svg",
@@ -135,7 +99,7 @@ rule plot_cases:
     shell:
         r"""
         python {input.code[0]:q} \
-            --cases {input.cases:q} \
+            --table {input.table:q} \
             --simulated {params.simulated:q} \
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}
@@ -162,11 +126,10 @@ if variants_of("rare"):
 
 if VARIED["rare"]["sweeps"]:
 
-    rule plot_sweeps:
-        """Metrics against what the variants vary."""
+    use rule plot_agreement as plot_sweeps with:
         input:
             code=code("plot_sweeps"),
-            sweeps=rules.tabulate_variants.output.sweeps,
+            table=rules.tabulate_variants.output.sweeps,
         output:
             svg=report(
                 f"{RARE}/figures/sweeps.svg",
@@ -177,32 +140,14 @@ if VARIED["rare"]["sweeps"]:
             png=f"{RARE}/figures/sweeps.png",
         log:
             f"logs/{RUN}/rare/plot_sweeps.log",
-        conda:
-            "../envs/figures.yaml"
-        resources:
-            mem_mb=memory(1500),
-            runtime=minutes(10),
-        params:
-            simulated=SIMULATED,
-            track="rare",
-        shell:
-            r"""
-            python {input.code[0]:q} \
-                --sweeps {input.sweeps:q} \
-                --simulated {params.simulated:q} \
-                --track {params.track} \
-                --output-svg {output.svg:q} \
-                --output-png {output.png:q} 2>&1 | tee {log:q}
-            """
 
 
 if VARIED["rare"]["sizes"]:
 
-    rule plot_sizes:
-        """Accuracy and ungrounded names by size of the base model."""
+    use rule plot_agreement as plot_sizes with:
         input:
             code=code("plot_sizes"),
-            sizes=rules.tabulate_variants.output.sizes,
+            table=rules.tabulate_variants.output.sizes,
         output:
             svg=report(
                 f"{RARE}/figures/sizes.svg",
@@ -213,20 +158,3 @@ if VARIED["rare"]["sizes"]:
             png=f"{RARE}/figures/sizes.png",
         log:
             f"logs/{RUN}/rare/plot_sizes.log",
-        conda:
-            "../envs/figures.yaml"
-        resources:
-            mem_mb=memory(1500),
-            runtime=minutes(10),
-        params:
-            simulated=SIMULATED,
-            track="rare",
-        shell:
-            r"""
-            python {input.code[0]:q} \
-                --sizes {input.sizes:q} \
-                --simulated {params.simulated:q} \
-                --track {params.track} \
-                --output-svg {output.svg:q} \
-                --output-png {output.png:q} 2>&1 | tee {log:q}
-            """

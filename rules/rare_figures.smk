@@ -64,7 +64,7 @@ rule plot_training:
     """Losses, log-odds and held-out reward accuracy over the steps."""
     input:
         code=code("plot_training"),
-        curves=f"{RARE}/training_curves.csv",
+        table=f"{RARE}/training_curves.csv",
     output:
         svg=report(
             f"{RARE}/figures/training_curves.svg",
@@ -86,7 +86,7 @@ rule plot_training:
     shell:
         r"""
         python {input.code[0]:q} \
-            --curves {input.curves:q} \
+            --table {input.table:q} \
             --simulated {params.simulated:q} \
             --track {params.track} \
             --output-svg {output.svg:q} \

@@ -11,7 +11,7 @@ OUTPUTS:
 use rule plot_agreement as plot_tissue_agreement with:
     input:
         code=code("plot_agreement"),
-        metrics=rules.evaluate_tiles.output.metrics,
+        table=rules.evaluate_tiles.output.metrics,
     output:
         svg=report(
             f"{TISSUE}/figures/agreement.svg",
@@ -27,10 +27,10 @@ use rule plot_agreement as plot_tissue_agreement with:
         track="tissue",
 
 
-use rule plot_calibration as plot_tile_calibration with:
+use rule plot_agreement as plot_tile_calibration with:
     input:
         code=code("plot_calibration"),
-        calibration=rules.measure_tile_calibration.output.calibration,
+        table=rules.measure_tile_calibration.output.calibration,
     output:
         svg=report(
             f"{TISSUE}/figures/calibration.svg",
@@ -46,10 +46,10 @@ use rule plot_calibration as plot_tile_calibration with:
         track="tissue",
 
 
-use rule plot_costs as plot_vision_costs with:
+use rule plot_agreement as plot_vision_costs with:
     input:
         code=code("plot_costs"),
-        training=rules.tabulate_vision_trainings.output.training,
+        table=rules.tabulate_vision_trainings.output.training,
     output:
         svg=report(
             f"{TISSUE}/figures/training_costs.svg",
@@ -88,11 +88,10 @@ if variants_of("tissue"):
 
 if VARIED["tissue"]["sweeps"]:
 
-    rule plot_tissue_sweeps:
-        """Metrics against what the variants vary."""
+    use rule plot_agreement as plot_tissue_sweeps with:
         input:
             code=code("plot_sweeps"),
-            sweeps=rules.tabulate_tissue_variants.output.sweeps,
+            table=rules.tabulate_tissue_variants.output.sweeps,
         output:
             svg=report(
                 f"{TISSUE}/figures/sweeps.svg",
@@ -103,32 +102,17 @@ if VARIED["tissue"]["sweeps"]:
             png=f"{TISSUE}/figures/sweeps.png",
         log:
             f"logs/{RUN}/tissue/plot_tissue_sweeps.log",
-        conda:
-            "../envs/figures.yaml"
-        resources:
-            mem_mb=memory(1500),
-            runtime=minutes(10),
         params:
             simulated=_drawn_slides,
             track="tissue",
-        shell:
-            r"""
-            python {input.code[0]:q} \
-                --sweeps {input.sweeps:q} \
-                --simulated {params.simulated:q} \
-                --track {params.track} \
-                --output-svg {output.svg:q} \
-                --output-png {output.png:q} 2>&1 | tee {log:q}
-            """
 
 
 if VARIED["tissue"]["sizes"]:
 
-    rule plot_tissue_sizes:
-        """Accuracy and unknown labels by size of the base model."""
+    use rule plot_agreement as plot_tissue_sizes with:
         input:
             code=code("plot_sizes"),
-            sizes=rules.tabulate_tissue_variants.output.sizes,
+            table=rules.tabulate_tissue_variants.output.sizes,
         output:
             svg=report(
                 f"{TISSUE}/figures/sizes.svg",
@@ -139,20 +123,6 @@ if VARIED["tissue"]["sizes"]:
             png=f"{TISSUE}/figures/sizes.png",
         log:
             f"logs/{RUN}/tissue/plot_tissue_sizes.log",
-        conda:
-            "../envs/figures.yaml"
-        resources:
-            mem_mb=memory(1500),
-            runtime=minutes(10),
         params:
             simulated=_drawn_slides,
             track="tissue",
-        shell:
-            r"""
-            python {input.code[0]:q} \
-                --sizes {input.sizes:q} \
-                --simulated {params.simulated:q} \
-                --track {params.track} \
-                --output-svg {output.svg:q} \
-                --output-png {output.png:q} 2>&1 | tee {log:q}
-            """

@@ -45,7 +45,7 @@ use rule plot_metrics as plot_tissue with:
 use rule plot_training as plot_vision_training with:
     input:
         code=code("plot_training"),
-        curves=f"{TISSUE}/training_curves.csv",
+        table=f"{TISSUE}/training_curves.csv",
     output:
         svg=report(
             f"{TISSUE}/figures/training_curves.svg",

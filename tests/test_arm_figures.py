@@ -199,15 +199,10 @@ def test_an_empty_table_is_an_error_that_names_it(name: str) -> None:
 @pytest.mark.parametrize("name", DRAWN)
 def test_programs_draw_from_the_written_table(name: str, tmp_path: Path) -> None:
     _, table = DRAWN[name]
-    flag = {
-        "agreement": "metrics",
-        "costs": "training",
-        "disease_ranks": "ranks",
-    }.get(name, name)
     io.write_csv(table(), tmp_path / "table.csv")
     outputs = [str(tmp_path / "f.svg"), str(tmp_path / "f.png")]
     program = importlib.import_module(f"plot_{name}")
-    arguments = [f"--{flag}", str(tmp_path / "table.csv"), "--simulated", "false"]
+    arguments = ["--table", str(tmp_path / "table.csv"), "--simulated", "false"]
     program.main(
         program.arguments().parse_args([*arguments, "--output-svg", outputs[0], "--output-png", outputs[1]])
     )

@@ -233,6 +233,57 @@ def test_missing_phenopackets_are_named(tmp_path: Path) -> None:
     assert "rare.cohort.path" in done.stdout
 
 
+VARIED = """
+rare:
+  variants:
+    orpo-q2: {arm: orpo, preferences: {q: 2}}
+    orpo-big: {arm: orpo, student: {base: {kind: hub, id: a/b, revision: c, name: big}}}
+    base-big: {arm: base, student: {base: {kind: hub, id: a/b, revision: c, name: big}}}
+tissue:
+  variants:
+    orpo-two: {arm: orpo, preferences: {q: 1, rejected: hard}}
+"""
+OF_VARIANTS = {"tabulate_variants", "plot_variants", "plot_sweeps", "plot_sizes"}
+OF_TISSUE_VARIANTS = {
+    "tabulate_tissue_variants",
+    "plot_tissue_variants",
+    "plot_tissue_sweeps",
+    "plot_tissue_sizes",
+}
+
+
+def test_figures_of_variants_exist_where_there_is_something_to_draw(tmp_path: Path) -> None:
+    (place(tmp_path) / "varied.yaml").write_text(VARIED)
+    planned = [
+        set(re.findall(r"^rule (\w+):", snakemake(tmp_path, "-n", "figures", *more).stdout, flags=re.M))
+        for more in ((), ("--configfile", "varied.yaml"))
+    ]
+    assert not planned[0] & (OF_VARIANTS | OF_TISSUE_VARIANTS)
+    # the variant of the tissue track differs in two things: it has metrics, and no curve
+    assert planned[1] & (OF_VARIANTS | OF_TISSUE_VARIANTS) == OF_VARIANTS | {"plot_tissue_variants"}
+
+
+def test_no_patients_asked_for_no_figure_of_patients(tmp_path: Path) -> None:
+    (place(tmp_path) / "none.yaml").write_text("rare: {evaluation: {report_cases: 0}}\n")
+    output = snakemake(tmp_path, "-n", "--configfile", "none.yaml").stdout
+    assert "rule render_rare:" in output and "rule plot_cases:" not in output
+
+
+# what these show is no table of arms: the cohort, the slides, images
+FROM_OTHER_FILES = {"plot_cohort", "plot_tiles", "plot_tile_examples", "plot_alignment", "plot_confusion"}
+
+
+def test_figures_of_results_are_made_from_tidy_tables_alone(tmp_path: Path) -> None:
+    (place(tmp_path) / "varied.yaml").write_text(VARIED)
+    output = snakemake(tmp_path, "-n", "figures", "--configfile", "varied.yaml").stdout
+    found = re.findall(r"^rule (plot_\w+):\n    input: (.*)$", output, flags=re.M)
+    assert len(found) > 15
+    for name, inputs in found:
+        data = [path for path in inputs.split(", ") if not path.endswith(".py")]
+        if name not in FROM_OTHER_FILES:
+            assert len(data) == 1 and data[0].endswith(".csv"), (name, data)
+
+
 def rule_blocks(path: Path) -> list[str]:
     """The text of every rule of a file; targets have no program, and ``use rule`` inherits one."""
     if path.stem == "targets":

@@ -11,7 +11,7 @@ import pytest
 from workflow_tools import phenopacket, place, snakemake, zip_of
 
 SMOKE = ("--configfile", "config/smoke.yaml")
-OWN = {"screen_external", "score_external", "evaluate_external", "export_pheval"}
+OWN = {"screen_external", "score_external", "evaluate_external", "export_pheval", "plot_disease_ranks"}
 
 
 def blocks(output: str) -> list[tuple[str, str]]:

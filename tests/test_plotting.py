@@ -169,7 +169,7 @@ def test_programs_write_both_files(root: Path, tmp_path: Path) -> None:
     io.write_parquet(terms(report_material.cases()), tmp_path / "phenotypes.parquet")
     flags = {
         "plot_metrics": ["--metrics", paths["metrics"], "--simulated", "true"],
-        "plot_training": ["--curves", str(tmp_path / "curves.csv"), "--simulated", "true"],
+        "plot_training": ["--table", str(tmp_path / "curves.csv"), "--simulated", "true"],
         "plot_cohort": [
             *(
                 "--cohort",

@@ -12,13 +12,13 @@ from mintflow.tables import METRICS
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__)
-    parser.add_argument("--metrics", required=True, help="metrics.csv")
+    parser.add_argument("--table", required=True, help="metrics.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(agreement_figure, tables.read_csv(args.metrics, METRICS), args)
+    figure_program.draw(agreement_figure, tables.read_csv(args.table, METRICS), args)
 
 
 if __name__ == "__main__":

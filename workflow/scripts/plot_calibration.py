@@ -12,13 +12,13 @@ from mintflow.calibration_plot import calibration_figure
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__)
-    parser.add_argument("--calibration", required=True, help="calibration.csv")
+    parser.add_argument("--table", required=True, help="calibration.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(calibration_figure, tables.read_csv(args.calibration, COLUMNS), args)
+    figure_program.draw(calibration_figure, tables.read_csv(args.table, COLUMNS), args)
 
 
 if __name__ == "__main__":

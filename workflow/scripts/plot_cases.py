@@ -12,13 +12,13 @@ from mintflow.case_view import COLUMNS
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__, track=False)
-    parser.add_argument("--cases", required=True, help="case_view.csv")
+    parser.add_argument("--table", required=True, help="case_view.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(case_figure, tables.read_csv(args.cases, COLUMNS), args)
+    figure_program.draw(case_figure, tables.read_csv(args.table, COLUMNS), args)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from mintflow.training_table import COLUMNS
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__)
-    parser.add_argument("--training", required=True, help="training.csv")
+    parser.add_argument("--table", required=True, help="training.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(cost_figure, tables.read_csv(args.training, COLUMNS), args)
+    figure_program.draw(cost_figure, tables.read_csv(args.table, COLUMNS), args)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from mintflow.external_plot import rank_figure
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__, track=False)
-    parser.add_argument("--ranks", required=True, help="rank_by_disease.csv")
+    parser.add_argument("--table", required=True, help="rank_by_disease.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(rank_figure, tables.read_csv(args.ranks, BY_DISEASE), args)
+    figure_program.draw(rank_figure, tables.read_csv(args.table, BY_DISEASE), args)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from mintflow.variant_tables import SIZES
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__)
-    parser.add_argument("--sizes", required=True, help="sizes.csv")
+    parser.add_argument("--table", required=True, help="sizes.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(size_figure, tables.read_csv(args.sizes, SIZES), args)
+    figure_program.draw(size_figure, tables.read_csv(args.table, SIZES), args)
 
 
 if __name__ == "__main__":

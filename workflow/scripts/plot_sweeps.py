@@ -12,13 +12,13 @@ from mintflow.variant_tables import SWEEPS
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__)
-    parser.add_argument("--sweeps", required=True, help="sweeps.csv")
+    parser.add_argument("--table", required=True, help="sweeps.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(sweep_figure, tables.read_csv(args.sweeps, SWEEPS), args)
+    figure_program.draw(sweep_figure, tables.read_csv(args.table, SWEEPS), args)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from mintflow.training_table import CURVES
 def arguments() -> argparse.ArgumentParser:
     """Command-line arguments."""
     parser = figure_program.parser(__doc__)
-    parser.add_argument("--curves", required=True, help="training_curves.csv")
+    parser.add_argument("--table", required=True, help="training_curves.csv")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    figure_program.draw(training_figure, tables.read_csv(args.curves, CURVES), args)
+    figure_program.draw(training_figure, tables.read_csv(args.table, CURVES), args)
 
 
 if __name__ == "__main__":
