@@ -241,8 +241,8 @@ def test_calibration_writes_error_interval_and_number_of_every_arm() -> None:
     table = calibration()
     shown = " | ".join(words(calibration_figure(table, simulated=False)))
     for row in table[(table["bin"] == "ece") & (table["arm"] != "orpo-q1")].itertuples():
-        interval = f"{100 * row.ci_low:.1f}–{100 * row.ci_high:.1f}"
-        assert f"ECE {100 * row.value:.1f} ({interval})" in shown
+        value, low, high = (f"{100 * x:.1f}".removesuffix(".0") for x in (row.value, row.ci_low, row.ci_high))
+        assert f"ECE {value} ({low}–{high})" in shown
     assert "orpo-q1" not in shown and shown.count("n = 80") == 4
     alone = words(calibration_figure(calibration("teacher"), simulated=True, track="tissue"))
     assert any("SIMULATED slides" in text for text in alone)

@@ -72,7 +72,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, arm: labels.Arm) -> None:
     label = arm.label.replace(" student", "").replace(", untuned", "").replace(", aligned on captions", "")
     title = label.replace("phenotype only", "phenotypes")
     for found in whole.itertuples(index=False):
-        error = f"{100 * found.value:.1f} ({100 * found.ci_low:.1f}–{100 * found.ci_high:.1f})"
+        error = f"{_percent(found.value)} ({_percent(found.ci_low)}–{_percent(found.ci_high)})"
         title = f"{title}\nECE {error}"
         axes.text(0.04, 0.97, f"n = {int(found.n):,}", transform=axes.transAxes, va="top", fontsize=6)
     axes.set_title(title, fontsize=6, fontweight="normal", linespacing=1.2)
@@ -82,3 +82,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, arm: labels.Arm) -> None:
         axis.set_ticks([0, 0.5, 1])
         axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axes.set_aspect("equal")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0")

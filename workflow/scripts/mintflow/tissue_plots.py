@@ -102,7 +102,7 @@ def tiles_figure(manifest: pd.DataFrame, *, simulated: bool) -> Figure:
             if row.status != "ok":
                 axes.text(left[place] + 0.01 * most, place, row.status, va="center", fontsize=6, color=INK)
         axes.set_yticks(range(len(rows)), [_short(name) for name in rows["slide_id"]])
-        axes.tick_params(axis="y", length=0, labelsize=5.5)
+        axes.tick_params(axis="y", length=0, labelsize=6)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 1.12 * most)
         axes.grid(axis="x", color=FAINT, linewidth=0.4)
@@ -183,7 +183,7 @@ def examples_figure(examples: Sequence[Mapping[str, Any]], *, simulated: bool) -
         raise InputError("no tile to show", field="tissue.evaluation.report_cases")
     rows = -(-len(examples) // 2)
     with style():
-        figure = blank(0.88 * rows + 0.25)
+        figure = blank(0.95 * rows + 0.25)
         cells = figure.subplots(rows, 4, squeeze=False, width_ratios=[1, 1.4, 1, 1.4]).reshape(-1, 2)
         for (tile, words), example in zip(cells, examples, strict=False):
             tile.imshow(np.asarray(_square(example["image"])))
@@ -208,7 +208,7 @@ def _lists(axes: Axes, example: Mapping[str, Any]) -> None:
         lines.append((who, GREY, "normal"))
         for name in example[who][:SHOWN]:
             right = normalize_name(name) == normalize_name(example["truth"])
-            lines.append((f"{'✓' if right else '–'} {_short(name, 20)}", GREEN if right else INK, "normal"))
+            lines.append((f"{'✓' if right else '–'} {_short(name, 19)}", GREEN if right else INK, "normal"))
         if not example[who]:
             lines.append(("no list", VERMILLION, "normal"))
     for number, (text, colour, weight) in enumerate(lines):
@@ -218,7 +218,7 @@ def _lists(axes: Axes, example: Mapping[str, Any]) -> None:
             text,
             transform=axes.transAxes,
             va="center",
-            fontsize=5.6,
+            fontsize=6,
             color=colour,
             fontweight=weight,
         ).set_in_layout(False)
