@@ -37,7 +37,7 @@ rule tabulate_trainings:
         runtime=minutes(10),
     params:
         settings=packed({name: job.seed for name, job in JOBS["rare"].items()}),
-        folder=f"{RARE}/student",
+        folder=lambda wildcards, input: Path(input.summaries[0]).parent.parent,
     shell:
         r"""
         python {input.code[0]:q} \
@@ -149,7 +149,7 @@ if VARIED["rare"]["sweeps"] or VARIED["rare"]["sizes"]:
             runtime=minutes(10),
         params:
             settings=packed(VARIED["rare"]),
-            bases=[f"{name}={path}" for name, path in size_cards("rare").items()],
+            bases=lambda wildcards: [f"{name}={path}" for name, path in size_cards("rare").items()],
         shell:
             r"""
             python {input.code[0]:q} \

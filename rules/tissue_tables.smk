@@ -30,7 +30,7 @@ use rule tabulate_trainings as tabulate_vision_trainings with:
         f"logs/{RUN}/tissue/tabulate_trainings.log",
     params:
         settings=packed({name: job.seed for name, job in JOBS["tissue"].items()}),
-        folder=f"{TISSUE}/student",
+        folder=lambda wildcards, input: Path(input.summaries[0]).parent.parent,
 
 
 use rule measure_calibration as measure_tile_calibration with:
@@ -75,7 +75,9 @@ if VARIED["tissue"]["sweeps"] or VARIED["tissue"]["sizes"]:
             runtime=minutes(10),
         params:
             settings=packed(VARIED["tissue"]),
-            bases=[f"{name}={path}" for name, path in size_cards("tissue").items()],
+            bases=lambda wildcards: [
+                f"{name}={path}" for name, path in size_cards("tissue").items()
+            ],
         shell:
             r"""
             python {input.code[0]:q} \
