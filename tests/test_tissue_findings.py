@@ -74,11 +74,11 @@ def test_a_missing_control_is_no_answer() -> None:
 def test_a_test_split_that_cannot_tell_is_called_so() -> None:
     """Five tests: 2 / 2**7 * 5 is 0.078, 2 / 2**8 * 5 is 0.039."""
     found = results(orpo_blank=0.0781, orpo_shuffled=0.0781)
-    assert tissue_findings.least_p(found, 7) == pytest.approx(0.078125)
+    assert tissue_findings.least_p(found, "orpo", 7) == pytest.approx(0.078125)
     assert "With 7 patients tested no answers whatever could reach" in said(found, 7)
     assert "too small to tell" not in said(found, 8)
     assert "too small to tell" not in said(results(), 7)  # what was reached was reachable
-    assert tissue_findings.least_p(found, 1) == 1.0
+    assert tissue_findings.least_p(found, "orpo", 1) == 1.0
 
 
 def test_headline() -> None:

@@ -85,7 +85,7 @@ class Results:
             self._differences[row.arm_a, row.arm_b, row.metric] = found
             self._differences[row.arm_b, row.arm_a, row.metric] = found.reversed()
         self.arms = vocabulary.in_order(metrics["arm"])
-        self._tests = comparisons["metric"].value_counts().to_dict()
+        self._tests = comparisons.groupby(["arm_a", "metric"]).size().to_dict()
 
     def get(self, arm: str, metric: str) -> Estimate | None:
         """The estimate, or None where the arm was not measured so."""
@@ -99,9 +99,9 @@ class Results:
         """``arm`` minus ``other``, or None where the two were not compared."""
         return self._differences.get((arm, other, metric))
 
-    def tests(self, metric: str) -> int:
-        """How many pairs were tested in this metric, which is what Holm's correction counts."""
-        return int(self._tests.get(metric, 0))
+    def tests(self, arm: str, metric: str) -> int:
+        """How many others ``arm`` was tested against in this metric: its family in Holm's correction."""
+        return int(self._tests.get((arm, metric), 0))
 
     def verdict(self, arm: str, other: str, metric: str) -> str:
         """How ``arm`` stands against ``other``; ``UNTESTED`` where the two were not compared."""

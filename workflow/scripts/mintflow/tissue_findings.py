@@ -33,13 +33,13 @@ def uses_image(results: Results, student: str) -> str:
     return USES if verdicts == [BETTER, BETTER] else NOT_SHOWN
 
 
-def least_p(results: Results, units: int) -> float:
+def least_p(results: Results, student: str, units: int) -> float:
     """The smallest adjusted p-value that any answers could reach in the tests that decide.
 
     A paired test flips whole units (patients): of 2**units patterns two are as extreme as units that all
-    agree. Holm's correction multiplies the smallest of a metric's p-values by their number.
+    agree. Holm's correction multiplies the smallest of a metric's p-values by their number in the family.
     """
-    return min(1.0, results.tests(WHOLE_LIST) * 2.0 ** (1 - units))
+    return min(1.0, results.tests(student, WHOLE_LIST) * 2.0 ** (1 - units))
 
 
 def image_sentence(results: Results, student: str, units: int, unit: str = "patient") -> Finding:
@@ -69,7 +69,7 @@ def image_sentence(results: Results, student: str, units: int, unit: str = "pati
         text = f"{start} uses the image: it beats itself without it in both paired tests. {numbers}"
         return Finding("good", text.strip())
     text = f"{start} is not shown to use the image: it does not beat both its controls. {numbers}"
-    if least_p(results, units) >= ALPHA:
+    if least_p(results, student, units) >= ALPHA:
         text += (
             f" With {labels.plural(units, unit)} tested no answers whatever could reach an adjusted p below "
             f"{ALPHA}: the test split is too small to tell."
