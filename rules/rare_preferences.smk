@@ -58,6 +58,7 @@ rule build_preferences:
         candidates=f"{RARE}/knowledge/candidates.parquet",
         cases=f"{RARE}/cohort/cases.parquet",
         versions=f"{HPO}/versions.json",
+        more=more_patients,
     output:
         train=f"{RARE}/{{pairs}}/train.parquet",
         validation=f"{RARE}/{{pairs}}/validation.parquet",
@@ -74,6 +75,11 @@ rule build_preferences:
         runtime=minutes(15),
     params:
         settings=lambda wildcards: canonical(PAIRS[wildcards.pairs].preferences),
+        more=lambda wildcards, input: [
+            word
+            for flag, path in zip(("prompts", "scores", "cases"), input.more)
+            for word in (f"--more-{flag}", path)
+        ],
     shell:
         r"""
         python {input.code[0]:q} \
@@ -82,7 +88,7 @@ rule build_preferences:
             --scores {input.scores:q} \
             --candidates {input.candidates:q} \
             --cases {input.cases:q} \
-            --versions {input.versions:q} \
+            --versions {input.versions:q} {params.more:q} \
             --output-train {output.train:q} \
             --output-validation {output.validation:q} \
             --output-card {output.card:q} \

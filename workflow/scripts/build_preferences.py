@@ -26,6 +26,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--candidates", required=True, help="candidate diseases and their names")
     parser.add_argument("--cases", required=True, help="selected cases, with their split")
     parser.add_argument("--versions", required=True, help="versions of the knowledge, for the card")
+    parser.add_argument("--more-prompts", help="prompts of unlabelled patients, who give training pairs too")
+    parser.add_argument("--more-scores", help="the teacher's ranking of them")
+    parser.add_argument("--more-cases", help="their cases")
     parser.add_argument("--output-train", required=True, help="parquet of training pairs")
     parser.add_argument("--output-validation", required=True, help="parquet of validation pairs")
     parser.add_argument("--output-card", required=True, help="README.md of the data set")
@@ -36,7 +39,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Read, pair, write."""
     settings = args.settings
-    wrong = set(settings) ^ {"k", "q", "rejected", "max_pairs", "seed"}
+    wrong = set(settings) ^ {"k", "q", "rejected", "max_pairs", "seed", "unlabelled"}
     if wrong:
         raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", record="rare.preferences")
     cases = io.read_parquet(args.cases, ["case_id", "disease_id", "publication", "split", "simulated"])
@@ -44,10 +47,16 @@ def main(args: argparse.Namespace) -> None:
     ranking = io.read_parquet(args.scores, ["case_id", "disease_id", "score", "rank"])
     prompts = io.read_parquet(args.prompts, ["case_id", "split", "control", "prompt"])
     prompts = prompts[prompts["control"] == "none"]
-    counts, kept = {}, {}
+    counts, kept, drawn = {}, {}, {}
     for split, limit in (("train", settings["max_pairs"]), ("validation", None)):
         pairs, dropped = pair(prompts[prompts["split"] == split], ranking, candidates, cases, settings, limit)
         counts[split] = summarize_split(pairs, cases, candidates, dropped)
+        if split == "train" and settings["unlabelled"]:
+            further, left_out = unlabelled(args, candidates, settings)
+            both = drop_repeats(pd.concat([pairs, further], ignore_index=True))
+            left_out["dropped_duplicates"] += len(pairs) + len(further) - len(both)
+            drawn = {"pairs": len(both) - len(pairs), **left_out}
+            pairs = both
         table = pairs.rename(columns={"item_id": "case_id"})[COLUMNS]
         kept[split] = typed(table, MESSAGE_COLUMNS, LIST_COLUMNS, ["ranked_scores"])
         cli.log.info("preferences: %d %s pairs", len(pairs), split)
@@ -56,9 +65,31 @@ def main(args: argparse.Namespace) -> None:
     io.write_parquet(kept["train"], args.output_train)
     io.write_parquet(kept["validation"], args.output_validation)
     io.write_text(
-        describe_dataset(counts, candidates, settings, io.read_json(args.versions)), args.output_card
+        describe_dataset(counts, candidates, settings, io.read_json(args.versions), drawn), args.output_card
     )
-    io.write_json({**settings, "candidates": len(candidates), "splits": counts}, args.output_summary)
+    io.write_json(
+        {**settings, "candidates": len(candidates), "splits": counts, "unlabelled": drawn},
+        args.output_summary,
+    )
+
+
+def unlabelled(
+    args: argparse.Namespace, candidates: pd.DataFrame, settings: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Pairs of the patients whom nobody has labelled; they have no truth.
+
+    Raises:
+        InputError: their tables are not given.
+    """
+    if not (args.more_prompts and args.more_scores and args.more_cases):
+        raise InputError(
+            "needs --more-prompts, --more-scores, --more-cases", field="rare.preferences.unlabelled"
+        )
+    prompts = io.read_parquet(args.more_prompts, ["case_id", "split", "control", "prompt"])
+    ranking = io.read_parquet(args.more_scores, ["case_id", "disease_id", "score", "rank"])
+    cases = io.read_parquet(args.more_cases, ["case_id", "disease_id"])
+    pairs, dropped = pair(prompts, ranking, candidates, cases, settings, None)
+    return pairs.assign(truth=None), dropped
 
 
 def pair(

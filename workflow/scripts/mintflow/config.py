@@ -194,6 +194,8 @@ def _bad_variant(
         yield f"{where}: {kind} is not trained, so preferences and teacher change nothing"
     if "k" in lists:
         yield f"{where}.preferences.k: stands in the prompts, which all arms share; use another run"
+    if kind == "sft-truth" and lists.get("unlabelled"):
+        yield f"{where}.preferences.unlabelled: nobody knows their true label"
     if "merge" in student:
         yield f"{where}.student.merge: is the same for all arms"
     if track == "tissue" and {"vision", "alignment"} & set(student):
@@ -226,6 +228,10 @@ def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
         yield f"rare.retrieval.encoder.id: kind {encoder['kind']} needs it"
     if encoder["kind"] == "hub" and not encoder["revision"]:
         yield "rare.retrieval.encoder.revision: kind hub needs a commit or tag, or no run can be repeated"
+    if rare["preferences"]["unlabelled"] and "sft-truth" in rare["arms"]:
+        yield "rare.preferences.unlabelled: arm sft-truth has no true label for them; use a variant"
+    if rare["preferences"]["unlabelled"] and (teacher["kind"] == "scores" or cohort["image_embeddings"]):
+        yield "rare.preferences.unlabelled: needs a teacher that can rank them, without images"
     if cohort["max_diseases"] is not None:
         yield from _overlapping("rare", rare, "cohort.max_diseases", cohort["max_diseases"])
 

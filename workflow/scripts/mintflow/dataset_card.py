@@ -11,6 +11,12 @@ import yaml
 
 from .conversations import text_of
 
+# which labels below the chosen ones are rejected, by preferences.rejected
+REJECTED = {
+    "bottom": "the teacher's {q} last {things}, in its order",
+    "hard": "the {q} {things} that the teacher ranks just below the chosen ones, in its order",
+    "random": "{q} {things} drawn by seed among those below the chosen ones, in the teacher's order",
+}
 TEXT_COLUMNS = ("prompt", "chosen", "rejected")
 
 

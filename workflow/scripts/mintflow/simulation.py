@@ -276,7 +276,7 @@ def simulate(
             cases.append((case_id, source_id, SOURCE_FILE, *found, sex, None, True))
             phenotypes += _phenotypes(case_id, report, chosen.min_terms, ontology, random)
             if gene is not None:
-                variants += _variants(case_id, gene, draw_zygosities(mode, sex, random), random)
+                variants += variants_of(case_id, gene, draw_zygosities(mode, sex, random), random)
     return (
         cohort.table(cases, cohort.CASES, ["case_id"]),
         cohort.table(phenotypes, cohort.PHENOTYPES, ["case_id", "excluded", "hpo_id"]),
@@ -300,9 +300,10 @@ def _phenotypes(
         yield case_id, term, ontology.name(term), True
 
 
-def _variants(
+def variants_of(
     case_id: str, gene: str, zygosities: list[str], random: np.random.Generator
 ) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``cohort.VARIANTS`` of a patient's causative variants, consequences from ``CONSEQUENCES``."""
     for zygosity in zygosities:
         consequence = str(random.choice(list(CONSEQUENCES), p=list(CONSEQUENCES.values())))
         unnamed = (None,) * 4  # hgnc_id, hgvs_c, hgvs_g, hgvs_p

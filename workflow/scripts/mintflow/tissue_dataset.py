@@ -7,15 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from .dataset_card import measure_lengths, measure_teacher, render_card
+from .dataset_card import REJECTED, measure_lengths, measure_teacher, render_card
 
 _FIELDS = """\
 - `case_id`: id of the tile.
 - `prompt`: the chat messages before the answer, the same for every tile; the image stands in front of the
   user's text.
 - `chosen`: one assistant message, the teacher's {k} best labels, best first.
-- `rejected`: one assistant message in the same format, the teacher's {q} last labels, in its order.
+- `rejected`: one assistant message in the same format, {rejected_ones}.
 - `chosen_ids`, `rejected_ids`: the label ids of the two lists.
+- `truth`: one assistant message in the same format, the true label alone; for baselines, not for preference
+  training.
+- `ranked`, `ranked_scores`: names of all candidates, best first, and the teacher's scores of them.
 - `image`: id of the tile that is shown.
 - `image_file`, `image_row`: where its encoded image lies (parquet, column `image`), relative to the folder
   that the workflow ran in. Images are referred to, not copied."""
@@ -23,8 +26,8 @@ _FIELDS = """\
 _MADE = """\
 A teacher that sees the image ranked all {labels} labels. A trained teacher scored its training tiles out of
 fold: by a model that had seen no tile of their patient. Scores made elsewhere were taken as they are. The
-lists are the teacher's, right or wrong: the label of the tile is not used. Equal scores are ordered by
-label id.
+lists are the teacher's, right or wrong: the label of the tile is used in the column `truth` alone. Equal
+scores are ordered by label id.
 
 Only tiles of training and validation patients are here; no patient gave tiles to both.
 
@@ -79,7 +82,12 @@ def describe_dataset(
     synthetic = sum(figures["synthetic_tiles"] for figures in counts.values())
     total = sum(figures["pairs"] for figures in counts.values())
     share = "All tiles are" if synthetic == total else f"{synthetic} of {total} tiles are"
-    values = {**settings, "max_pairs": settings["max_pairs"] or "none", "labels": len(labels)}
+    values = {
+        **settings,
+        "rejected_ones": REJECTED[settings["rejected"]].format(q=settings["q"], things="labels"),
+        "max_pairs": settings["max_pairs"] or "none",
+        "labels": len(labels),
+    }
     named = [name for name in sources if name != "slide"]
     origin = ["whole slides, cut by this workflow"] * ("slide" in sources) + [
         f"tile set {name}" for name in named
