@@ -119,6 +119,9 @@ def test_program_measures_teacher_and_ranked_cases_with_ids_collapsed(tmp_path: 
     io.write_parquet(
         ranked[ranked["case_id"] == "b"].rename(columns={"score": "logp_sum"}), tmp_path / "orpo.parquet"
     )
+    io.write_parquet(
+        ranked[ranked["case_id"] == "a"].rename(columns={"score": "logp_sum"}), tmp_path / "seed.parquet"
+    )
     program = importlib.import_module("measure_calibration")
     outputs = [tmp_path / "one.csv", tmp_path / "two.csv"]
     for output in outputs:
@@ -129,6 +132,7 @@ def test_program_measures_teacher_and_ranked_cases_with_ids_collapsed(tmp_path: 
                     *("--cases", str(tmp_path / "cases.parquet")),
                     *("--scores", f"teacher={tmp_path / 'teacher.parquet'}"),
                     *("--rankings", f"orpo={tmp_path / 'orpo.parquet'}"),
+                    f"orpo.seed7={tmp_path / 'seed.parquet'}",
                     *("--candidates", str(tmp_path / "candidates.parquet")),
                     *("--mondo", str(tmp_path / "mondo.parquet"), "--output", str(output)),
                 ]
@@ -137,5 +141,5 @@ def test_program_measures_teacher_and_ranked_cases_with_ids_collapsed(tmp_path: 
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
     found = tables.read_csv(outputs[0], calibration.COLUMNS)
     errors = found[found["bin"] == "ece"].set_index("arm")
-    assert errors["n"].to_dict() == {"teacher": 2, "orpo": 1}
-    assert errors["accuracy"].to_dict() == {"teacher": 0.5, "orpo": 0.0}
+    assert errors["n"].to_dict() == {"teacher": 2, "orpo": 2}  # seeds are pooled
+    assert errors["accuracy"].to_dict() == {"teacher": 0.5, "orpo": 0.5}

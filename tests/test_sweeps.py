@@ -67,16 +67,11 @@ def test_one_thing_is_a_sweep_with_the_parent_in_it(root: Path) -> None:
     assert other == []
 
 
-def test_a_kind_that_the_run_does_not_have_is_no_point(root: Path) -> None:
-    varied, _ = found(root, ["orpo"], {"dpo-few": {"arm": "dpo", "preferences": {"max_pairs": 50}}})
-    assert varied == [("preferences.max_pairs", "dpo", "dpo-few", 50)]
-
-
 def test_another_base_is_a_size_whatever_else_of_the_student_differs(root: Path) -> None:
     big = {"kind": "hub", "id": "a/b", "revision": "c", "name": "big"}
     varied, other = found(
         root,
-        ["orpo"],
+        ["orpo", "sft"],
         {
             "orpo-big": {"arm": "orpo", "student": {"base": big, "training": {"learning_rate": 0.1}}},
             "base-big": {"arm": "base", "student": {"base": big}},
@@ -91,6 +86,7 @@ def test_another_base_is_a_size_whatever_else_of_the_student_differs(root: Path)
         ("base", "base-big", "big"),
         ("orpo", "orpo", own),
         ("orpo", "orpo-big", "big"),
+        ("sft", "sft", own),
         ("sft", "sft-big", "big"),
     ]
 

@@ -48,6 +48,14 @@ def test_memory_is_the_gpus_where_there_is_one() -> None:
     assert table[["peak_memory_mb", "memory"]].to_numpy().tolist() == [[900, "rss"], [7000, "vram"]]
 
 
+def test_a_learning_rate_that_diverged_says_so() -> None:
+    table = training_table(
+        {"a": SUMMARY, "a.lr9": {**SUMMARY, "diverged_after_step": 3}}, {"a": 1, "a.lr9": 1}
+    )
+    assert table["diverged_after_step"].isna().tolist() == [True, False]
+    assert table["diverged_after_step"].iloc[1] == 3
+
+
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(InputError, match=r"a/training\.json.*tokens"):
         training_table({"a": {key: value for key, value in SUMMARY.items() if key != "tokens"}}, {"a": 1})

@@ -2,13 +2,17 @@
 
 Settings: {label, unit, samples, seed}: the column of labels (disease_id or label_id), and what is resampled,
 how often and with which seed. Measured are test cases; those of a student are the ones that it ranked.
+Seeds of an arm are pooled: a case counts once a seed, and all of it is resampled together.
 """
 
 from __future__ import annotations
 
 import argparse
 
+import pandas as pd
+
 from mintflow import cli, io
+from mintflow.arms import SEED
 from mintflow.calibration import calibration_table, confidences
 from mintflow.errors import InputError
 from mintflow.evaluation import disease_labels
@@ -44,13 +48,14 @@ def main(args: argparse.Namespace) -> None:
         candidates = io.read_parquet(args.candidates, ["disease_id", "series"])
         collapse = disease_labels(candidates, Mondo.from_parquet(args.mondo)).collapse
         truth = {case: collapse(disease) for case, disease in truth.items()}
-    found = {}
+    found: dict[str, list[pd.DataFrame]] = {}
     for paths, score in ((args.scores, "score"), (args.rankings, "logp_sum")):
         for arm, path in cli.by_arm(paths, "--scores or --rankings").items():
             table = io.read_parquet(path, ["case_id", label, score])
-            found[arm] = confidences(table, truth, label, score)
+            found.setdefault(arm.partition(SEED)[0], []).append(confidences(table, truth, label, score))
     clusters = dict(zip(cases["case_id"], cases[unit], strict=True))
-    measured = calibration_table(found, clusters, samples=settings["samples"], seed=settings["seed"])
+    pooled = {arm: pd.concat(seeds, ignore_index=True) for arm, seeds in found.items()}
+    measured = calibration_table(pooled, clusters, samples=settings["samples"], seed=settings["seed"])
     io.write_csv(measured, args.output)
 
 

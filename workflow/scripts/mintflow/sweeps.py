@@ -37,7 +37,7 @@ def sweeps(plan: Plan, section: Mapping[str, Any]) -> list[dict[str, Any]]:
         section: the track's section of the configuration.
 
     Returns:
-        arm, parent (its kind), key, value; of each kind and key also the kind itself where the run has it.
+        arm, parent (its kind), key, value; of each kind and key also the kind itself.
     """
     rows, kinds = [], {}
     for arm, found in _variants(plan, section):
@@ -48,7 +48,6 @@ def sweeps(plan: Plan, section: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows += [
         {"arm": kind, "parent": kind, "key": key, "value": original}
         for (kind, key), original in kinds.items()
-        if kind in plan.arms
     ]
     return sorted(rows, key=lambda row: (row["key"], row["parent"], row["arm"]))
 
@@ -67,13 +66,13 @@ def sizes(plan: Plan, section: Mapping[str, Any]) -> list[dict[str, str]]:
         for arm, found in _variants(plan, section)
         if any(key.startswith(_BASE) for key in found) and all(key.startswith("student.") for key in found)
     ]
-    kinds = sorted({row["kind"] for row in rows} & set(plan.arms))
+    kinds = sorted({row["kind"] for row in rows})
     rows += [{"arm": kind, "kind": kind, "base": plan.arms[kind].student["base"]["name"]} for kind in kinds]
     return sorted(rows, key=lambda row: (row["kind"], row["arm"]))
 
 
 def _variants(plan: Plan, section: Mapping[str, Any]) -> Iterator[tuple[Arm, dict[str, tuple[Any, Any]]]]:
-    """Every variant with what differs from its kind, which need not be an arm of the run."""
+    """Every variant with what differs from its kind as the section has it."""
     for arm in plan.arms.values():
         if arm.parent:
             parts = (merged(section[part], {}, part) for part in ("student", "preferences"))

@@ -15,7 +15,7 @@ RESULT, SEARCH = "result", "learning rate search"
 COLUMNS = [
     *("training", "arm", "seed", "purpose", "objective", "device", "seconds", "training_seconds"),
     *("peak_memory_mb", "memory", "tokens", "pairs", "passes", "steps", "kept_step", "learning_rate"),
-    *("seconds_per_pair", "trainable_parameters"),
+    *("seconds_per_pair", "trainable_parameters", "diverged_after_step"),
 ]
 CURVES = ["training", "arm", "seed", "step", "pairs", "quantity", "value"]
 TRAINING, HELD_OUT = "training", "held-out"
@@ -39,7 +39,7 @@ def training_table(summaries: Mapping[str, Mapping[str, Any]], seeds: Mapping[st
 
     Returns:
         Columns ``COLUMNS``, in the order given. Memory is the GPU's where one was used (vram), else the
-        process's (rss).
+        process's (rss). A learning rate on trial that diverged has the last step before it did.
     """
     rows = []
     for name, summary in summaries.items():
@@ -54,6 +54,7 @@ def training_table(summaries: Mapping[str, Mapping[str, Any]], seeds: Mapping[st
                 "device": _get(summary, "device", name),
                 "peak_memory_mb": vram if vram is not None else _get(summary, "peak_rss_mb", name),
                 "memory": "rss" if vram is None else "vram",
+                "diverged_after_step": summary.get("diverged_after_step"),
                 "pairs": _get(_get(summary, "pairs", name), "train", name),
                 **{
                     key: _get(summary, key, name)
