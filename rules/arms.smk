@@ -194,12 +194,3 @@ def settings_of_calibration(track, label):
             "seed": options["seed"],
         }
     )
-
-
-def more_patients(wildcards):
-    """Prompts, teacher's scores and cases of unlabelled patients, for pairs that are made of them, too."""
-    arm = PLANS["rare"].pairs()[wildcards.pairs]
-    if not arm.preferences["unlabelled"]:
-        return []
-    folder = f"{RARE}/unlabelled"
-    return [f"{folder}/{name}.parquet" for name in ("prompts", f"teacher/{arm.teacher}", "cases")]

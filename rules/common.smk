@@ -172,6 +172,15 @@ def further_cohort(wildcards):
     return [f"{EXTERNAL}/{name}" for name in (*names, *figures, "pheval")]
 
 
+def more_patients(wildcards):
+    """Prompts, teacher's scores and cases of unlabelled patients, for pairs that are made of them, too."""
+    arm = PLANS["rare"].pairs()[wildcards.pairs]
+    if not arm.preferences["unlabelled"]:
+        return []
+    folder = f"{RARE}/unlabelled"
+    return [f"{folder}/{name}.parquet" for name in ("prompts", f"teacher/{arm.teacher}", "cases")]
+
+
 onsuccess:
     if Path(f"results/{RUN}/report.html").exists():
         print(f"Report: results/{RUN}/report.html")

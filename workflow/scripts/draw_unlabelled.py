@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     diseases = drawn.cases["disease_id"]
     unmet = set(diseases) - set(cases.loc[cases["split"] == "train", "disease_id"])
     cli.log.info(
-        "%d patients of %d diseases drawn, %d of these without a training patient; %d candidates have no profile",
+        "%d patients of %d diseases, %d of these without a training patient; %d candidates lack a profile",
         len(drawn.cases),
         diseases.nunique(),
         len(unmet),
