@@ -264,7 +264,7 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
     snakemake(finished[0], "--cores", "2", "--quiet", "all", "evaluate", *arms, timeout=900)
     more = {"sft", "sft-truth", "dpo", "listwise"}
     for track, wanted in (
-        ("rare", ARMS | more | {"rag", "orpo+rag", "orpo-hard", "retrieval"}),
+        ("rare", ARMS | more | {"rag", "orpo+rag", "orpo-hard", "orpo-more", "retrieval"}),
         ("tissue", TISSUE_ARMS | more),
     ):
         rows = _metrics(finished[0], track)
@@ -281,4 +281,12 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
     with open(rare / "comparisons.csv", encoding="utf-8") as table:
         pairs = {(row["arm_a"], row["arm_b"]) for row in csv.DictReader(table)}
     assert {("orpo", other) for other in (*more, "rag")} < pairs
-    assert {("orpo-hard", "orpo"), ("rag", "base")} < pairs
+    assert {("orpo-hard", "orpo"), ("orpo-more", "orpo"), ("rag", "base")} < pairs
+    pairs_of = {
+        name: json.loads((rare / f"{name}/summary.json").read_text())
+        for name in ("preferences", "preferences-orpo-more")
+    }
+    assert (
+        pairs_of["preferences-orpo-more"]["unlabelled"]["pairs"] > 0
+        and not pairs_of["preferences"]["unlabelled"]
+    )
