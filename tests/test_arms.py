@@ -92,6 +92,7 @@ def test_variants(root: Path) -> None:
         ({"x": {"arm": "base", "student": {"base": {"kind": "random"}}}}, "is another model"),
         ({"x": {"arm": "orpo", "student": {"merge": True}}}, "x.student.merge: is the same for all arms"),
         ({"teacher": {"arm": "orpo"}}, "is the name of another arm"),
+        ({"x": {"arm": "sft-truth", "preferences": {"unlabelled": True}}}, "nobody knows their true label"),
         ({"x": {"arm": "dpo"}}, "x.arm: dpo is not in rare.arms"),
         ({"x": {"arm": "base", "preferences": {"q": 1}}}, "base is not trained"),
         (
@@ -112,6 +113,13 @@ def test_variants(root: Path) -> None:
 def test_bad_variants_are_named(root: Path, variants: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         section(root, variants=variants)
+
+
+def test_unlabelled_patients_are_for_variants_beside_sft_truth(root: Path) -> None:
+    more = {"x": {"arm": "orpo", "preferences": {"unlabelled": True}}}
+    assert section(root, arms=["orpo", "sft-truth"], variants=more)["variants"] == more
+    with pytest.raises(InputError, match="sft-truth has no true label for them"):
+        section(root, arms=["orpo", "sft-truth"], preferences={"unlabelled": True})
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
         kinds = (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base", *SCORING)
         section = config[track]
         runs = track in config["tracks"]
+        if section["preferences"].get("unlabelled") and "sft-truth" in section["arms"]:
+            yield f"{track}.preferences.unlabelled: arm sft-truth has no true label for them; use a variant"
         if runs:
             yield from _other_base(bases, section["student"]["base"], f"{track}.student")
         for name, variant in section["variants"].items():
@@ -228,8 +230,6 @@ def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
         yield f"rare.retrieval.encoder.id: kind {encoder['kind']} needs it"
     if encoder["kind"] == "hub" and not encoder["revision"]:
         yield "rare.retrieval.encoder.revision: kind hub needs a commit or tag, or no run can be repeated"
-    if rare["preferences"]["unlabelled"] and "sft-truth" in rare["arms"]:
-        yield "rare.preferences.unlabelled: arm sft-truth has no true label for them; use a variant"
     if rare["preferences"]["unlabelled"] and (teacher["kind"] == "scores" or cohort["image_embeddings"]):
         yield "rare.preferences.unlabelled: needs a teacher that can rank them, without images"
     if cohort["max_diseases"] is not None:
