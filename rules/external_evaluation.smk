@@ -100,7 +100,7 @@ rule evaluate_external:
         answers=lambda wildcards, input: named(input.answers),
         rankings=lambda wildcards, input: ["--rankings", *named(input.rankings)] if RANKING else [],
         scores=lambda wildcards, input: named(input.scores),
-        trained=[arm.name for arm in PLANS["rare"].trained()],
+        variants=variants_of("rare"),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -113,7 +113,7 @@ rule evaluate_external:
             --answers {params.answers:q} \
             {params.rankings:q} \
             --scores {params.scores:q} \
-            --trained {params.trained:q} \
+            --variants {params.variants:q} \
             --output-metrics {output.metrics:q} \
             --output-comparisons {output.comparisons:q} \
             --output-per-case {output.per_case:q} \

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from transformers import TrainerState
 
 import train_student
-from mintflow import checkpoints, io, models, trainer
+from mintflow import checkpoints, io, models, trainer, training_flow
 from mintflow.adapters import add_adapter
 from mintflow.collate import SharedPromptCollator
 from mintflow.errors import InputError
@@ -174,14 +174,14 @@ def test_same_seed_same_bytes(inputs: Path, whole_run: Path, tmp_path: Path) -> 
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, at_step: int, action: Any) -> None:
-    real = trainer.TrainingFlow.on_step_end
+    real = training_flow.TrainingFlow.on_step_end
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == at_step:
             action()
         real(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(trainer.TrainingFlow, "on_step_end", on_step_end)
+    monkeypatch.setattr(training_flow.TrainingFlow, "on_step_end", on_step_end)
 
 
 def die() -> None:
@@ -368,13 +368,13 @@ def test_best_weights_are_kept(inputs: Path, tmp_path: Path) -> None:
 
 
 def test_patience_counts_evaluations_since_the_best() -> None:
-    flow = trainer.TrainingFlow(patience=2)
+    flow = training_flow.TrainingFlow(patience=2)
     state = TrainerState()
     expected = ((1.0, False), (0.9, False), (0.95, False), (0.9, True))
     for loss, stops in expected:
         state.log_history.append({"eval_loss": loss})
         assert flow.out_of_patience(state) is stops
-    assert not trainer.TrainingFlow(patience=0).out_of_patience(state)
+    assert not training_flow.TrainingFlow(patience=0).out_of_patience(state)
 
 
 @pytest.mark.parametrize("variant", ["dora", "rslora"])

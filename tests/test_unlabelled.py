@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import draw_unlabelled
 from mini_ontology import FINGER, FOOT, HAND, HEART, LIMB, SEPTUM, ontology
-from mintflow import hpoa, unlabelled
+from mintflow import cohort, hpoa, io, unlabelled
 from mintflow.errors import InputError
 
 PROFILES = pd.DataFrame(
@@ -76,3 +80,49 @@ def test_nothing_to_draw_from(changes, problem: str) -> None:
         draw(**changes)
     with pytest.raises(InputError, match="missing or unknown key"):
         unlabelled.Settings.from_config({"per_disease": 1})
+
+
+def test_what_held_out_publications_state_reaches_no_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even a mode of inheritance, which only shapes the genotype that the teacher sees."""
+    cases = pd.DataFrame(
+        {
+            "case_id": ["a", "b", "c"],
+            "disease_id": ["OMIM:1", "OMIM:1", "OMIM:2"],
+            "publication": ["PMID:1", "PMID:2", "PMID:3"],
+            "publications": [["PMID:1"], ["PMID:2"], ["PMID:3"]],
+            "split": ["train", "test", "validation"],
+            "fold": [0, -1, -1],
+        }
+    )
+    rows = pd.DataFrame(columns=hpoa.COLUMNS, index=range(4))
+    rows["reference"] = ["PMID:1", "PMID:2", "PMID:03", "PMID:9"]
+    rows["row_id"] = range(4)
+    tables = {
+        "profiles": PROFILES,
+        "candidates": CANDIDATES,
+        "cases": cases,
+        "phenotypes": TRAINED.assign(excluded=False),
+        "variants": pd.DataFrame(columns=list(cohort.VARIANTS)),
+        "terms": pd.DataFrame(),
+        "hpoa": rows.astype(str),
+        "genes": GENES,
+    }
+    for name, table in tables.items():
+        io.write_parquet(table, tmp_path / f"{name}.parquet")
+    seen = {}
+
+    def draw(profiles, candidates, terms, annotations, *rest):
+        seen["references"] = set(annotations["reference"])
+        raise InputError("enough")
+
+    monkeypatch.setattr(unlabelled, "draw", draw)
+    monkeypatch.setattr(draw_unlabelled.Ontology, "from_parquet", lambda path: None)
+    flags = [word for name in tables for word in (f"--{name}", str(tmp_path / f"{name}.parquet"))]
+    for name in ("cases", "phenotypes", "vcfs", "everyone", "variants"):
+        flags += [f"--output-{name}", str(tmp_path / f"out-{name}")]
+    chosen = json.dumps({"per_disease": 1, "imprecision": 0, "noise": 0, "seed": 1})
+    with pytest.raises(InputError, match="enough"):
+        draw_unlabelled.main(draw_unlabelled.arguments().parse_args(["--settings", chosen, *flags]))
+    assert seen["references"] == {"PMID:1", "PMID:9"}

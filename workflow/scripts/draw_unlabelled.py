@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from mintflow import cli, cohort, io, unlabelled
+from mintflow.knowledge import held_out_publications, leak_free
 from mintflow.ontology import Ontology
 
 
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
         io.read_parquet(args.profiles, ["disease_id", "hpo_id", "frequency"]),
         candidates,
         terms,
-        io.read_parquet(args.hpoa),
+        leak_free(io.read_parquet(args.hpoa), held_out_publications(cases)),
         io.read_parquet(args.genes, ["gene_symbol", "disease_id"]),
         Ontology.from_parquet(args.terms),
         settings,

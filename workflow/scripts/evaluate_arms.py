@@ -15,7 +15,6 @@ from mintflow import evaluation as ev
 from mintflow.errors import InputError
 from mintflow.metrics import BOUNDS
 from mintflow.mondo import Mondo
-from mintflow.names import Grounder
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -67,19 +66,8 @@ def main(args: argparse.Namespace) -> None:
         q=preferences["q"],
         car_lambda=options["car_lambda"],
     )
-    grounder = Grounder(
-        io.read_parquet(args.vocabulary, ["key", "disease_id"]),
-        {mondo.canonical(disease) for disease in candidates["disease_id"]},
-    )
-    per_case, grounded = [], []
-    for arm, path in answers.items():
-        written = ev.read_answers(path, arm, ids)
-        grounded.append(ev.ground_answers(written, arm, grounder, labels))
-        per_case.append(ev.score_answers(study, written, grounded[-1], arm))
-    per_case += [ev.score_scores(study, ranks[arm], arm) for arm in scores]
-    if sample:
-        for arm, path in rankings.items():
-            per_case.append(ev.score_rankings(study, ev.read_ranks(path, arm, sample, labels), arm))
+    grounder = ev.open_grounder(args.vocabulary, candidates, mondo)
+    per_case, grounded = ev.measure_arms(study, grounder, answers, ranks, rankings, sample)
     single = pd.concat(per_case).sort_values(["arm", "case_id", "metric"], ignore_index=True)
     measured, seeds = ev.mean_of_seeds(single, ev.SUFFIXES)
     if grounder.ambiguous:
@@ -97,8 +85,7 @@ def main(args: argparse.Namespace) -> None:
     io.write_csv(comparisons, args.output_comparisons)
     io.write_csv(seeds, args.output_seeds)
     io.write_parquet(single, args.output_per_case)  # each seed by itself, as its lists are
-    items = pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=ev.GROUNDED)
-    io.write_parquet(items, args.output_grounded)
+    io.write_parquet(grounded, args.output_grounded)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import argparse
 
-import pandas as pd
-
-from mintflow import __version__, cli, external, io
+from mintflow import __version__, cli, io
 from mintflow import evaluation as ev
 from mintflow import external_evaluation as ex
 from mintflow.metrics import BOUNDS
 from mintflow.mondo import Mondo
-from mintflow.names import Grounder
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -29,7 +26,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--answers", help="written answers", **arms)
     parser.add_argument("--rankings", help="rankings by likelihood", **arms)
     parser.add_argument("--scores", help="scores of every candidate", **arms)
-    parser.add_argument("--trained", nargs="*", default=[], help="arms that are compared with every other")
+    parser.add_argument("--variants", nargs="*", default=[], metavar="VARIANT=ARM", help="what each varies")
     parser.add_argument("--output-metrics", required=True, help="CSV")
     parser.add_argument("--output-comparisons", required=True, help="CSV")
     parser.add_argument("--output-per-case", required=True, help="parquet")
@@ -56,22 +53,11 @@ def main(args: argparse.Namespace) -> None:
     teacher = ranks.get(ev.TEACHER)
     lists = {"k": preferences["k"], "q": preferences["q"], "car_lambda": options["car_lambda"]}
     study = ex.build_study(cases, labels, teacher, **lists)
-    grounder = Grounder(
-        io.read_parquet(args.vocabulary, ["key", "disease_id"]),
-        {mondo.canonical(disease) for disease in candidates["disease_id"]},
-    )
-    per_case, grounded = [], []
-    for arm, path in answers.items():
-        written = ev.read_answers(path, arm, ids)
-        grounded.append(ev.ground_answers(written, arm, grounder, labels))
-        per_case.append(ev.score_answers(study, written, grounded[-1], arm))
-    per_case += [ev.score_scores(study, ranks[arm], arm) for arm in scores]
-    if sample:
-        for arm, path in rankings.items():
-            per_case.append(ev.score_rankings(study, ev.read_ranks(path, arm, sample, labels), arm))
+    grounder = ev.open_grounder(args.vocabulary, candidates, mondo)
+    per_case, grounded = ev.measure_arms(study, grounder, answers, ranks, rankings, sample)
     single = ex.measured(per_case, has_teacher=teacher is not None)
     measured, _ = ev.mean_of_seeds(single, ev.SUFFIXES)
-    pairs = external.pairs(args.trained, set(measured["arm"]), ev.OTHER_PAIRS)
+    pairs = ev.arm_pairs(set(measured["arm"]), cli.by_arm(args.variants, "--variants"))
     metrics, comparisons = ex.tables(
         measured,
         pairs,
@@ -83,8 +69,7 @@ def main(args: argparse.Namespace) -> None:
     io.write_csv(metrics, args.output_metrics)
     io.write_csv(comparisons, args.output_comparisons)
     io.write_parquet(single, args.output_per_case)
-    items = pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=ev.GROUNDED)
-    io.write_parquet(items, args.output_grounded)
+    io.write_parquet(grounded, args.output_grounded)
     names = dict(zip(candidates["disease_id"], candidates["name"], strict=True))
     io.write_csv(ex.rank_by_disease(single, names), args.output_by_disease)
     counts = io.read_json(args.counts)

@@ -40,7 +40,6 @@ def main(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from mintflow.evaluation import SUFFIXES, checked
-    from mintflow.generation import generate
     from mintflow.inference import open_student
 
     settings = checked(args.settings, "student", "evaluation", "k")
@@ -57,17 +56,7 @@ def main(args: argparse.Namespace) -> None:
 
         gallery = open_gallery(args.base, args.images, table["image"])
     student = open_student(args.base, args.adapter, settings["student"], exact=False, gallery=gallery)
-    shown = [student.encoder.shown(row) for row in table.to_dict("records")]
-    answers = generate(
-        student.model,
-        [ids for ids, _ in shown],
-        end_ids=student.encoder.end_ids,
-        pad_id=student.encoder.tokenizer.pad_token_id,
-        max_new_tokens=evaluation["max_new_tokens"],
-        batch_size=evaluation["generation_batch_size"],
-        images=[image for _, image in shown],
-        gallery=gallery,
-    )
+    answers = student.answers(table.to_dict("records"), evaluation, gallery)
     result = pd.DataFrame(
         {
             "case_id": table["case_id"].tolist(),

@@ -29,7 +29,10 @@ log = logging.getLogger("mintflow")
 # settings that do not change what is learned
 IRRELEVANT = ("launcher", "gpus", "threads", "merge")
 # modules that do: checkpoints of other code are not gone on from
-LEARNING = ("adapters", "budget", "collate", "models", "tokenization", "trainer", "training")
+LEARNING = (
+    *("adapters", "budget", "collate", "models"),
+    *("tokenization", "trainer", "training", "training_flow"),
+)
 ALSO = {
     "orpo": ("objectives", "orpo"),
     "listwise": ("likelihood", "listwise", "lists", "objectives", "orpo", "statistics"),

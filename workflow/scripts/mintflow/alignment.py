@@ -22,7 +22,8 @@ from transformers import PrinterCallback, TrainingArguments
 from .cli import progress
 from .conversations import answer
 from .orpo import IGNORE
-from .trainer import NotFiniteError, ResumableTrainer, TrainingFlow
+from .trainer import NotFiniteError, ResumableTrainer
+from .training_flow import TrainingFlow
 from .vision_encoding import BLANK, Gallery, VisionEncoder
 from .vision_models import PROJECTORS, TOWERS, part
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from .conversations import Messages
 from .errors import InputError
-from .generation import generate
 from .inference import Student, open_student
 from .inference_files import StudentFiles
 from .io import read_parquet
@@ -52,20 +51,8 @@ def write_answers(
     student: Student, records: Sequence[dict[str, Any]], files: StudentFiles, gallery: Gallery | None = None
 ) -> None:
     """Let the student write its list for every record, greedily, and fill in what it names."""
-    evaluation = files.settings["evaluation"]
-    shown = [
-        student.encoder.shown({"prompt": record["prompt"], "image": image_name(record)}) for record in records
-    ]
-    answers = generate(
-        student.model,
-        [ids for ids, _ in shown],
-        end_ids=student.encoder.end_ids,
-        pad_id=student.encoder.tokenizer.pad_token_id,
-        max_new_tokens=evaluation["max_new_tokens"],
-        batch_size=evaluation["generation_batch_size"],
-        images=[image for _, image in shown],
-        gallery=gallery,
-    )
+    rows = [{"prompt": record["prompt"], "image": image_name(record)} for record in records]
+    answers = student.answers(rows, files.settings["evaluation"], gallery)
     for record, answer in zip(records, answers, strict=True):
         record["answer"], record["finished"] = student.text(answer.tokens), answer.finished
     table = pd.DataFrame(
@@ -85,17 +72,13 @@ def image_name(record: dict[str, Any]) -> str | None:
 
 
 def _ground_diseases(answers: pd.DataFrame, files: StudentFiles) -> list[tuple[int, dict[str, Any]]]:
-    from .evaluation import disease_labels, ground_answers
+    from .evaluation import disease_labels, ground_answers, open_grounder
     from .mondo import Mondo
-    from .names import Grounder
 
     mondo = Mondo.from_parquet(files.files["mondo"])
     candidates = read_parquet(files.files["candidates"], ["disease_id", "series"])
     labels = disease_labels(candidates, mondo)
-    grounder = Grounder(
-        read_parquet(files.files["vocabulary"], ["key", "disease_id"]),
-        {mondo.canonical(disease) for disease in candidates["disease_id"]},
-    )
+    grounder = open_grounder(files.files["vocabulary"], candidates, mondo)
     items = []
     for row in ground_answers(answers, "", grounder, labels).itertuples(index=False):
         disease = row.disease_id if isinstance(row.disease_id, str) else None

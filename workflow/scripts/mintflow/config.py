@@ -145,6 +145,7 @@ SCORING = (
 def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the configuration as each variant sees it, or with the variant itself."""
     bases: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    validator = jsonschema.Draft202012Validator(schema)
     for track in (track for track in TRACKS if track in config):
         kinds = (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base", *SCORING)
         section = config[track]
@@ -158,7 +159,6 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
         try:
             for name, changed in varied(config, track):
                 where = f"{track}.variants.{name}"
-                validator = jsonschema.Draft202012Validator(schema)
                 wrong = [line for error in validator.iter_errors(changed) for line in _explain(error)]
                 for problem in wrong or (_contradictions(changed) if runs else ()):
                     yield f"{where}: {problem}"

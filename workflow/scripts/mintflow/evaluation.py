@@ -230,6 +230,45 @@ def score_rankings(study: Study, ranks: Ranks, arm: str) -> pd.DataFrame:
     return _tidy(study, arm, found)
 
 
+def measure_arms(
+    study: Study,
+    grounder: Grounder,
+    answers: Mapping[str, str | Path],
+    ranks: Mapping[str, Ranks],
+    rankings: Mapping[str, str | Path],
+    sample: Sequence[str],
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """Every arm on the study's patients.
+
+    Args:
+        study: what is measured against.
+        grounder: names to ids.
+        answers: arm to the file of its written answers.
+        ranks: arm to its ranks of every candidate.
+        rankings: arm to the file of its ranking by likelihood, of ``sample`` alone.
+        sample: patients of these rankings; none leaves them out.
+
+    Returns:
+        A table of ``PER_CASE`` for each arm and kind, and the grounded list items, columns ``GROUNDED``.
+    """
+    ids = study.cases["case_id"].tolist()
+    per_case, grounded = [], []
+    for arm, path in answers.items():
+        written = read_answers(path, arm, ids)
+        grounded.append(ground_answers(written, arm, grounder, study.labels))
+        per_case.append(score_answers(study, written, grounded[-1], arm))
+    per_case += [score_scores(study, found, arm) for arm, found in ranks.items()]
+    for arm, path in rankings.items() if sample else ():
+        per_case.append(score_rankings(study, read_ranks(path, arm, sample, study.labels), arm))
+    return per_case, pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=GROUNDED)
+
+
+def open_grounder(vocabulary: str | Path, candidates: pd.DataFrame, mondo: Mondo) -> Grounder:
+    """Names of ``vocabulary`` to ids; where a name has several, candidates are preferred."""
+    known = {mondo.canonical(disease) for disease in candidates["disease_id"]}
+    return Grounder(read_parquet(vocabulary, ["key", "disease_id"]), known)
+
+
 def _tidy(study: Study, arm: str, found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     rows = [
         (arm, case.case_id, case.disease_id, case.publication, case.split, metric, value)
@@ -260,7 +299,9 @@ def mean_of_seeds(per_case: pd.DataFrame, suffixes: Mapping[str, str]) -> tuple[
     runs = runs.rename(columns={"arm": "run", "mean": "value", "size": "n"})
     runs.insert(0, "arm", runs["run"].str.partition(SEED)[0])
     keys = [name for name in per_case.columns if name != "value"]
-    together = per_case.assign(arm=arm).groupby(keys, as_index=False, sort=False)["value"].mean()
+    together = (
+        per_case.assign(arm=arm).groupby(keys, as_index=False, sort=False, dropna=False)["value"].mean()
+    )
     return together[list(per_case.columns)], runs
 
 

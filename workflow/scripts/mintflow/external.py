@@ -8,7 +8,7 @@ check finds: a patient without publication can only be compared by phenotype.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,18 +219,3 @@ def told(aside: pd.DataFrame) -> str:
     """Counts by reason, in words for a log."""
     found = aside["reason"].value_counts()
     return ", ".join(f"{found[reason]} {reason}" for reason in REASONS if reason in found) or "none"
-
-
-def pairs(
-    trained: Iterable[str], arms: Iterable[str], others: Iterable[tuple[str, str]]
-) -> list[tuple[str, str]]:
-    """Pairs that are tested: each trained arm with every other arm, once, and ``others`` that are there."""
-    arms = sorted(arms)
-    trained = [arm for arm in arms if arm in set(trained)]
-    found = [
-        (student, arm)
-        for place, student in enumerate(trained)
-        for arm in arms
-        if arm != student and arm not in trained[:place]
-    ]
-    return found + [pair for pair in others if set(pair) <= set(arms)]

@@ -57,13 +57,14 @@ def everybody(per_case: pd.DataFrame) -> pd.DataFrame:
 
 def tables(
     per_case: pd.DataFrame,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Mapping[tuple[str, str], str],
     bounds: Mapping[str, Bounds],
     **common: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """metrics.csv and comparisons.csv."""
+    """metrics.csv and comparisons.csv; ``pairs`` as from ``evaluation.arm_pairs``."""
     rows = everybody(per_case)
-    return summarise(rows, SUFFIXES, bounds, **common), compare(rows, pairs, SUFFIXES, bounds, **common)
+    metrics = summarise(rows, SUFFIXES, bounds, **common)
+    return metrics, compare(rows, list(pairs), SUFFIXES, bounds, families=pairs, **common)
 
 
 def rank_by_disease(per_case: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:

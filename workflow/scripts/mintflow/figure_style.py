@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from .io import whole_file
 
@@ -93,6 +94,12 @@ def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
 def arm_line(key: str, index: int = 0) -> tuple[str, str, Any]:
     """Colour, marker and dash of an arm; ``index`` is its place among those drawn."""
     return ARM_LINES.get(key, FURTHER_LINES[index % len(FURTHER_LINES)])
+
+
+def arm_handle(key: str, label: str, index: int = 0) -> Line2D:
+    """The arm's entry in a legend of lines."""
+    hue, marker, dash = arm_line(key, index)
+    return Line2D([], [], color=hue, marker=marker, linestyle=dash, markersize=3.5, label=label)
 
 
 def blank(height: float) -> Figure:

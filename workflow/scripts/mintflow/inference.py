@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PreTrainedModel
 
 from .errors import InputError
+from .generation import Answer, generate
 from .models import end_token_ids, load_model, load_tokenizer, pick_device
 from .tokenization import ChatEncoder
 
@@ -28,6 +29,31 @@ class Student:
 
     model: PreTrainedModel
     encoder: ChatEncoder
+
+    def answers(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        evaluation: Mapping[str, Any],
+        gallery: Gallery | None = None,
+    ) -> list[Answer]:
+        """Answers, greedily, to rows with ``prompt`` and, for a student that sees, ``image``.
+
+        Args:
+            rows: messages, and the name of the image in the gallery.
+            evaluation: max_new_tokens, generation_batch_size.
+            gallery: the images.
+        """
+        shown = [self.encoder.shown(row) for row in rows]
+        return generate(
+            self.model,
+            [ids for ids, _ in shown],
+            end_ids=self.encoder.end_ids,
+            pad_id=self.encoder.tokenizer.pad_token_id,
+            max_new_tokens=evaluation["max_new_tokens"],
+            batch_size=evaluation["generation_batch_size"],
+            images=[image for _, image in shown],
+            gallery=gallery,
+        )
 
     def text(self, tokens: tuple[int, ...]) -> str:
         """Generated tokens as text, without special tokens."""

@@ -42,6 +42,47 @@ class Arm:
         return self.group != YARDSTICK
 
 
+def _trained(thing: str) -> tuple[Arm, ...]:
+    """Arms with an adapter; every track has them."""
+    return (
+        Arm(
+            "orpo",
+            "ORPO student",
+            STUDENT,
+            "The same model after preference training on the teacher's lists.",
+            "the ORPO student",
+        ),
+        Arm(
+            "sft",
+            "SFT student",
+            STUDENT,
+            "The same model trained to write the teacher's list, without a rejected one.",
+            "supervised training on the teacher's lists (SFT)",
+        ),
+        Arm(
+            "sft-truth",
+            "SFT on the truth",
+            STUDENT,
+            f"The same model trained to write the true {thing} alone: no teacher.",
+            f"supervised training on the true {thing} (SFT)",
+        ),
+        Arm(
+            "dpo",
+            "DPO student",
+            STUDENT,
+            "The same model trained on the same pairs by direct preference optimisation.",
+            "direct preference optimisation (DPO)",
+        ),
+        Arm(
+            "listwise",
+            "Listwise student",
+            STUDENT,
+            f"The same model trained on the teacher's list and, {thing} by {thing}, on the teacher's scores.",
+            "training on the teacher's scores (listwise)",
+        ),
+    )
+
+
 _ARMS = (
     Arm(
         "base",
@@ -50,41 +91,7 @@ _ARMS = (
         "The language model as published, before any training here.",
         "the untuned base model",
     ),
-    Arm(
-        "orpo",
-        "ORPO student",
-        STUDENT,
-        "The same model after preference training on the teacher's lists.",
-        "the ORPO student",
-    ),
-    Arm(
-        "sft",
-        "SFT student",
-        STUDENT,
-        "The same model trained to write the teacher's list, without a rejected one.",
-        "supervised training on the teacher's lists (SFT)",
-    ),
-    Arm(
-        "sft-truth",
-        "SFT on the truth",
-        STUDENT,
-        "The same model trained to write the true disease alone: no teacher.",
-        "supervised training on the true disease (SFT)",
-    ),
-    Arm(
-        "dpo",
-        "DPO student",
-        STUDENT,
-        "The same model trained on the same pairs by direct preference optimisation.",
-        "direct preference optimisation (DPO)",
-    ),
-    Arm(
-        "listwise",
-        "Listwise student",
-        STUDENT,
-        "The same model trained on the teacher's list and, disease by disease, on the teacher's scores.",
-        "training on the teacher's scores (listwise)",
-    ),
+    *_trained("disease"),
     Arm(
         "rag",
         "Base model + retrieval",
@@ -171,41 +178,7 @@ _TISSUE_ARMS = (
         "The vision-language model before preference training: it can see, and was not taught tissues here.",
         "the base model",
     ),
-    Arm(
-        "orpo",
-        "ORPO student",
-        STUDENT,
-        "The same model after preference training on the teacher's lists.",
-        "the ORPO student",
-    ),
-    Arm(
-        "sft",
-        "SFT student",
-        STUDENT,
-        "The same model trained to write the teacher's list, without a rejected one.",
-        "supervised training on the teacher's lists (SFT)",
-    ),
-    Arm(
-        "sft-truth",
-        "SFT on the truth",
-        STUDENT,
-        "The same model trained to write the true tissue alone: no teacher.",
-        "supervised training on the true tissue (SFT)",
-    ),
-    Arm(
-        "dpo",
-        "DPO student",
-        STUDENT,
-        "The same model trained on the same pairs by direct preference optimisation.",
-        "direct preference optimisation (DPO)",
-    ),
-    Arm(
-        "listwise",
-        "Listwise student",
-        STUDENT,
-        "The same model trained on the teacher's list and, tissue by tissue, on the teacher's scores.",
-        "training on the teacher's scores (listwise)",
-    ),
+    *_trained("tissue"),
     Arm(
         "orpo-blank",
         "ORPO, image blanked",

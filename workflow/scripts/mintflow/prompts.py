@@ -5,7 +5,6 @@ A second task brings its own module of this kind; lists and preferences do not d
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .conversations import Messages
+from .conversations import Messages, check_placeholders
 from .errors import InputError
 
 NONE, BLANK, SHUFFLED = "none", "blank", "shuffled"
@@ -38,16 +37,9 @@ class Template:
 
     def __post_init__(self) -> None:
         """Check ``user``."""
-        allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        try:
-            parts = [part for part in string.Formatter().parse(self.user) if part[1] is not None]
-        except ValueError as error:
-            raise _template_error(f"{error}; allowed: {allowed}, a literal brace is doubled") from error
-        for _, name, specification, conversion in parts:
-            if name not in PLACEHOLDERS or specification or conversion:
-                raise _template_error(f"unknown placeholder {{{name}}}; allowed: {allowed}")
-        if "phenotypes" not in {part[1] for part in parts}:
-            raise _template_error("lacks {phenotypes}: the student would read nothing about the patient")
+        if "phenotypes" not in check_placeholders(self.user, PLACEHOLDERS, "rare.prompt.user"):
+            problem = "lacks {phenotypes}: the student would read nothing about the patient"
+            raise InputError(problem, field="rare.prompt.user")
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Template:
@@ -71,10 +63,6 @@ class Template:
         )
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": user}]
-
-
-def _template_error(problem: str) -> InputError:
-    return InputError(problem, record="rare.prompt.user")
 
 
 def describe_patient(sex: str, age_years: float | None) -> str:

@@ -7,14 +7,13 @@ the student reads phenotypes only.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from .conversations import Messages
+from .conversations import Messages, check_placeholders
 from .errors import InputError
 from .ontology import Ontology
 from .prompts import BLANK, NONE, UNAVAILABLE, Template, build_prompts
@@ -146,16 +145,9 @@ class Context:
 
     def __post_init__(self) -> None:
         """Check ``text``."""
-        field = "rare.retrieval.context"
-        try:
-            parts = [part[1:] for part in string.Formatter().parse(self.text) if part[1] is not None]
-        except ValueError as error:
-            raise InputError(f"{error}; a literal brace is doubled", field=field) from error
-        for name, specification, conversion in parts:
-            if name != "documents" or specification or conversion:
-                raise InputError(f"unknown placeholder {{{name}}}; allowed: {{documents}}", field=field)
-        if not parts:
-            raise InputError("lacks {documents}: what is found would not be shown", field=field)
+        if not check_placeholders(self.text, ("documents",), "rare.retrieval.context"):
+            problem = "lacks {documents}: what is found would not be shown"
+            raise InputError(problem, field="rare.retrieval.context")
 
     def put_before(self, prompt: Messages, documents: Sequence[str]) -> Messages:
         """The prompt with the numbered documents in front of its first user message.

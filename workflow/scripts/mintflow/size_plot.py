@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from . import labels
 from .errors import InputError
-from .figure_style import FAINT, arm_line, blank, header, settle, style
+from .figure_style import FAINT, arm_handle, arm_line, blank, header, settle, style
 
 _METRICS = {"rare": ("top1", "top10", "ungrounded"), "tissue": ("top1", "top5", "ungrounded")}
 
@@ -62,12 +61,7 @@ def size_figure(sizes: pd.DataFrame, *, simulated: bool, track: str = "rare") ->
             axes.grid(axis="y", color=FAINT, linewidth=0.4)
             axes.set_title(f"{letter} {labels.metric(name)}, %", fontsize=6.5)
             axes.set_xlabel("parameters")
-        handles = []
-        for index, kind in enumerate(kinds):
-            hue, marker, dash = arm_line(kind.key, index)
-            handles.append(
-                Line2D([], [], color=hue, marker=marker, linestyle=dash, markersize=3.5, label=kind.label)
-            )
+        handles = [arm_handle(kind.key, kind.label, index) for index, kind in enumerate(kinds)]
         told = "\n".join(f"{count(row.parameters)}: {row.base}" for row in bases.itertuples(index=False))
         figure.legend(
             handles=handles, loc="outside lower left", ncols=2, title=told, title_fontsize=6, alignment="left"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from . import labels
 from .errors import InputError
-from .figure_style import FAINT, arm_line, blank, header, settle, style
+from .figure_style import FAINT, arm_handle, arm_line, blank, header, settle, style
 
 # in the order of rows; any other key is shown by its name, after these
 _KEYS = {
@@ -50,7 +50,7 @@ def sweep_figure(sweeps: pd.DataFrame, *, simulated: bool, track: str = "rare") 
     with style():
         figure = blank(1.25 * len(keys) + 0.35 + 0.2 * (len(parents) > 1))
         parts = figure.subfigures(len(keys), 1, squeeze=False)[:, 0]
-        for letter, part, key in zip("abcdefghijkl", parts, keys, strict=False):
+        for letter, part, key in zip(_letters(len(keys)), parts, keys, strict=True):
             panels = part.subplots(1, len(names))
             part.suptitle(
                 f"{letter}  {_KEYS.get(key, key)}", x=0.01, ha="left", fontsize=7.5, fontweight="bold"
@@ -60,17 +60,19 @@ def sweep_figure(sweeps: pd.DataFrame, *, simulated: bool, track: str = "rare") 
                 _panel(axes, rows[rows["metric"] == name], parents, _order(rows["value"]))
                 axes.set_title(f"{labels.metric(name)}, %", fontsize=6.5, fontweight="normal")
         if len(parents) > 1:
-            handles = []
-            for index, key in enumerate(parents):
-                hue, marker, dash = arm_line(key, index)
-                label = labels.TRACKS[track].arm(key).label
-                handles.append(
-                    Line2D([], [], color=hue, marker=marker, linestyle=dash, markersize=3.5, label=label)
-                )
+            handles = [
+                arm_handle(key, labels.TRACKS[track].arm(key).label, index)
+                for index, key in enumerate(parents)
+            ]
             figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(parents)))
         header(figure, "What was varied", simulated, labels.WHO[track])
         settle(figure)
     return figure
+
+
+def _letters(count: int) -> list[str]:
+    """a, b, ... z, then none: no sweep loses its row for want of a letter."""
+    return [*ascii_lowercase[:count], *[""] * (count - len(ascii_lowercase))]
 
 
 def _order(values: pd.Series) -> list[str]:

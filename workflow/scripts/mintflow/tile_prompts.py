@@ -6,14 +6,13 @@ the encoder puts it in front of the user's text.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .conversations import Messages
+from .conversations import Messages, check_placeholders
 from .errors import InputError
 from .prompts import BLANK, NONE, SHUFFLED
 
@@ -36,23 +35,12 @@ def question(template: Mapping[str, Any], labels: Sequence[str], k: int) -> Mess
     wrong = set(template) ^ {"system", "user"}
     if wrong:
         raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", field="tissue.prompt")
-    allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-    try:
-        parts = [part for part in string.Formatter().parse(template["user"]) if part[1] is not None]
-    except ValueError as error:
-        raise _wrong(f"{error}; allowed: {allowed}, a literal brace is doubled") from error
-    for _, name, specification, conversion in parts:
-        if name not in PLACEHOLDERS or specification or conversion:
-            raise _wrong(f"unknown placeholder {{{name}}}; allowed: {allowed}")
+    check_placeholders(template["user"], PLACEHOLDERS, "tissue.prompt.user")
     if not template["user"].strip():
-        raise _wrong("is empty: the student would be asked nothing")
+        raise InputError("is empty: the student would be asked nothing", field="tissue.prompt.user")
     user = template["user"].format(labels=", ".join(sorted(labels)), k=k)
     system = [{"role": "system", "content": template["system"]}] if template["system"] else []
     return [*system, {"role": "user", "content": user}]
-
-
-def _wrong(problem: str) -> InputError:
-    return InputError(problem, field="tissue.prompt.user")
 
 
 def choose_donors(cases: pd.DataFrame, seed: int) -> dict[str, str]:

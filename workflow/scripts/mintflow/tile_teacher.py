@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .conversations import check_placeholders
 from .errors import InputError
 from .scores import accuracy, read_score_table
 
@@ -86,10 +87,10 @@ def check_prompts(prompts: Sequence[str]) -> None:
     """Refuse a label prompt that says the same of every label.
 
     Raises:
-        InputError: one lacks ``{label}``.
+        InputError: one lacks ``{label}``, or holds another placeholder.
     """
     for prompt in prompts:
-        if "{label}" not in prompt:
+        if "label" not in check_placeholders(prompt, ("label",), "tissue.teacher.prompts"):
             raise InputError(f"{prompt!r} lacks {{label}}", field="tissue.teacher.prompts")
 
 

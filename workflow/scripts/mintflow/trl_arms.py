@@ -21,7 +21,8 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from .collate import ExtraInputs
 from .orpo import IGNORE
 from .tokenization import Pair
-from .trainer import NotFiniteError, RowTrainer, TrainingFlow, in_order_of_length
+from .trainer import RowTrainer, in_order_of_length
+from .training_flow import TrainingFlow
 
 ROW = "row"
 # of TRL's log: counted from the start of a process, or of no use beside the others
@@ -78,7 +79,47 @@ class CompletionCollator:
 
 
 class TrlTrainer(RowTrainer):
-    """What both have in common; comes before TRL's class."""
+    """What both have in common; comes before TRL's class.
+
+    Args:
+        model: with its adapter.
+        args: of TRL's trainer.
+        tokenizer: of the base model.
+        train_pairs: to learn from.
+        held_out: evaluated every ``eval_steps`` steps; may be empty.
+        patience: as of ``trainer.PreferenceTrainer``.
+        **collator: extra_inputs and multiple of ``CompletionCollator``.
+    """
+
+    both = False  # whether rejected lists are read, too
+
+    def __init__(
+        self,
+        model: PreTrainedModel | nn.Module,
+        args: SFTConfig | DPOConfig,
+        *,
+        tokenizer: PreTrainedTokenizerBase,
+        train_pairs: Sequence[Pair],
+        held_out: Sequence[Pair] = (),
+        patience: int = 0,
+        **collator: Any,
+    ) -> None:
+        self.rows, self.flow = list(train_pairs), TrainingFlow(patience)
+        data = _datasets(train_pairs, held_out)
+        super().__init__(
+            model,
+            args=args,
+            data_collator=CompletionCollator(data.pairs, tokenizer.pad_token_id, self.both, **collator),
+            train_dataset=data.train,
+            eval_dataset=data.held_out,
+            processing_class=tokenizer,
+            callbacks=[self.flow],
+        )
+        self.remove_callback(PrinterCallback)
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                # beside a 4-bit model TRL makes them bfloat16, where small steps vanish; other arms' are not
+                parameter.data = parameter.data.float()
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         if batch_samples:
@@ -92,10 +133,7 @@ class TrlTrainer(RowTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL logs, less what differs after a resume; a held-out loss must be finite."""
-        if not math.isfinite(logs.get("eval_loss", 0.0)):
-            raise NotFiniteError(
-                "the held-out loss is not finite", record=f"step {self.state.global_step}", file="validation"
-            )
+        self.require_finite(logs.get("eval_loss", 0.0))
         if "loss" in logs:
             logs["tokens"] = self.state.num_input_tokens_seen
         for values in self._metrics.values():
@@ -106,75 +144,21 @@ class TrlTrainer(RowTrainer):
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None: ours is written with the adapter."""
 
-    def _begin(self, pairs: Sequence[Pair], patience: int) -> None:
-        self.rows = list(pairs)
-        self.flow = TrainingFlow(patience)
-
-    def _settle(self) -> None:
-        self.remove_callback(PrinterCallback)
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                # beside a 4-bit model TRL makes them bfloat16, where small steps vanish; other arms' are not
-                parameter.data = parameter.data.float()
-
 
 class SftTrainer(TrlTrainer, SFTTrainer):
     """TRL's supervised fine-tuning on the chosen lists."""
-
-    def __init__(
-        self,
-        model: PreTrainedModel | nn.Module,
-        args: SFTConfig,
-        *,
-        tokenizer: PreTrainedTokenizerBase,
-        train_pairs: Sequence[Pair],
-        held_out: Sequence[Pair] = (),
-        patience: int = 0,
-        **collator: Any,
-    ) -> None:
-        self._begin(train_pairs, patience)
-        data = _datasets(train_pairs, held_out)
-        super().__init__(
-            model,
-            args=args,
-            data_collator=CompletionCollator(data.pairs, tokenizer.pad_token_id, both=False, **collator),
-            train_dataset=data.train,
-            eval_dataset=data.held_out,
-            processing_class=tokenizer,
-            callbacks=[self.flow],
-        )
-        self._settle()
 
 
 class DpoTrainer(TrlTrainer, DPOTrainer):
     """TRL's DPO; the reference is the base model, that is the adapter switched off."""
 
-    def __init__(
-        self,
-        model: PreTrainedModel | nn.Module,
-        args: DPOConfig,
-        *,
-        tokenizer: PreTrainedTokenizerBase,
-        train_pairs: Sequence[Pair],
-        held_out: Sequence[Pair] = (),
-        patience: int = 0,
-        **collator: Any,
-    ) -> None:
-        self._begin(train_pairs, patience)
-        data = _datasets(train_pairs, held_out)
-        super().__init__(
-            model,
-            args=args,
-            data_collator=CompletionCollator(data.pairs, tokenizer.pad_token_id, both=True, **collator),
-            train_dataset=data.train,
-            eval_dataset=data.held_out,
-            processing_class=tokenizer,
-            callbacks=[self.flow],
-        )
+    both = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         if "ref" in self.model.peft_config:
             # a copy of an adapter that still does nothing: the base model is the same, and costs no memory
             self.model.delete_adapter("ref")
-        self._settle()
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset  # the rows are encoded already

@@ -64,7 +64,7 @@ def draw(
         profiles: disease_id, hpo_id, frequency, without what held-out publications reported.
         candidates: disease_id, name.
         training_terms: case_id, hpo_id of the training patients' observed phenotypes.
-        hpoa: the annotation table, for modes of inheritance alone.
+        hpoa: the annotation table without held-out publications, for modes of inheritance alone.
         gene_disease: gene_symbol, disease_id.
         ontology: the release.
         settings: how many, and how unlike the profile.
