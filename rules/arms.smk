@@ -12,6 +12,9 @@ PLANS = {track: Plan(config[track], track) for track in ("rare", "tissue")}
 JOBS = {track: plan.trainings() | plan.trials() for track, plan in PLANS.items()}
 TRAINED = list(PLANS["rare"].trainings())
 VISION_TRAINED = list(PLANS["tissue"].trainings())
+# Of these, the ones that were trained while their learning rate was searched, and all others.
+FROM_TRIAL = {track: [name for name, job in jobs.items() if job.was_trial] for track, jobs in JOBS.items()}
+ANEW = {track: [name for name, job in jobs.items() if not job.was_trial] for track, jobs in JOBS.items()}
 # What the variants vary: figures of it exist only where there is something to draw.
 VARIED = {
     track: {"sweeps": sweeps(plan, config[track]), "sizes": sizes(plan, config[track])}
@@ -28,10 +31,11 @@ def controls(track):
 
 ANSWERING = [*PLANS["rare"].answering(), *controls("rare")]
 VISION_ARMS = [*PLANS["tissue"].answering(), *controls("tissue")]
+# Ranking is dear: arms and their seeds, no variants.
 RANKING = (
     []
     if config["rare"]["evaluation"]["ranking_cases"] == 0
-    else [name for name in PLANS["rare"].answering() if not PLANS["rare"].arm_of(name).retrieval]
+    else [name for name in PLANS["rare"].answering() if PLANS["rare"].arm_of(name).ranked]
 )
 
 # Who ranks every candidate without a language model, as in metrics.csv.
@@ -48,8 +52,8 @@ BASES = {
 
 
 def any_of(names):
-    """A wildcard constraint: one of these names."""
-    return "|".join(re.escape(name) for name in names)
+    """A wildcard constraint: one of these names; of none, nothing."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
 
 
 def students(track):
@@ -114,7 +118,7 @@ def learning_rate_in(folder, track):
 
     def path(wildcards):
         job = JOBS[track][wildcards.arm]
-        return f"{folder}/student/{job.arm.name}/learning_rate.json" if job.chosen else []
+        return f"{folder}/student/{job.arm.rate_from}/learning_rate.json" if job.chosen else []
 
     return path
 

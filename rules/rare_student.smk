@@ -42,7 +42,7 @@ rule train_student:
     benchmark:
         f"benchmarks/{RUN}/rare/train_student/{{arm}}.tsv"
     wildcard_constraints:
-        arm=any_of(JOBS["rare"]),
+        arm=any_of(ANEW["rare"]),
     conda:
         "../envs/train_student.yaml"
     threads: of_arm("rare", "threads")
@@ -70,6 +70,42 @@ rule train_student:
             --validation {input.validation:q} {params.images:q} \
             --checkpoints {params.checkpoints:q} \
             --threads {threads} \
+            --output-adapter {output.adapter:q} {params.merged:q} \
+            --output-log {output.events:q} \
+            --output-summary {output.summary:q} 2>&1 | tee {log:q}
+        """
+
+
+rule take_trial:
+    """The first seed of an arm whose rate was searched: the trial with that rate is this training."""
+    input:
+        code=code("take_trial"),
+        rate=f"{RARE}/student/{{arm}}/learning_rate.json",
+        trials=trials_of(f"{RARE}/student/{{}}/adapter", "rare"),
+    output:
+        **_merged,
+        adapter=directory(f"{RARE}/student/{{arm}}/adapter"),
+        events=f"{RARE}/student/{{arm}}/log.jsonl",
+        summary=f"{RARE}/student/{{arm}}/training.json",
+    log:
+        f"logs/{RUN}/rare/take_trial/{{arm}}.log",
+    wildcard_constraints:
+        arm=any_of(FROM_TRIAL["rare"]),
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        trials=lambda wildcards, input: [
+            f"{Path(path).parent.name}={Path(path).parent}" for path in input.trials
+        ],
+        merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --learning-rate {input.rate:q} \
+            --trials {params.trials:q} \
             --output-adapter {output.adapter:q} {params.merged:q} \
             --output-log {output.events:q} \
             --output-summary {output.summary:q} 2>&1 | tee {log:q}

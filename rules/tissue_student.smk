@@ -93,7 +93,7 @@ use rule train_student as train_vision_student with:
     benchmark:
         f"benchmarks/{RUN}/tissue/train_student/{{arm}}.tsv"
     wildcard_constraints:
-        arm=any_of(JOBS["tissue"]),
+        arm=any_of(ANEW["tissue"]),
     threads: of_arm("tissue", "threads")
     resources:
         mem_mb=memory(8000),
@@ -108,6 +108,22 @@ use rule train_student as train_vision_student with:
         checkpoints=f"{TISSUE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
         images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
+
+
+use rule take_trial as take_vision_trial with:
+    input:
+        code=code("take_trial"),
+        rate=f"{TISSUE}/student/{{arm}}/learning_rate.json",
+        trials=trials_of(f"{TISSUE}/student/{{}}/adapter", "tissue"),
+    output:
+        **_vision_merged,
+        adapter=directory(f"{TISSUE}/student/{{arm}}/adapter"),
+        events=f"{TISSUE}/student/{{arm}}/log.jsonl",
+        summary=f"{TISSUE}/student/{{arm}}/training.json",
+    log:
+        f"logs/{RUN}/tissue/take_trial/{{arm}}.log",
+    wildcard_constraints:
+        arm=any_of(FROM_TRIAL["tissue"]),
 
 
 use rule choose_learning_rate as choose_vision_rate with:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mintflow import budget, learning_rates
+from mintflow import budget, io, learning_rates
 from mintflow.arms import Plan, by_arm
 from mintflow.config import complete, read_schema, require_files
 from mintflow.errors import InputError
@@ -38,6 +39,7 @@ def test_seeds_and_rates(root: Path) -> None:
     assert [name for name in runs if name.startswith("dpo")] == ["dpo", "dpo.seed7", "dpo.seed8"]
     assert [runs[name].seed for name in ("dpo", "dpo.seed8")] == [6, 8]
     assert all(run.chosen for run in runs.values())
+    assert [name for name in runs if runs[name].was_trial] == ["orpo", "sft", "sft-truth", "dpo", "listwise"]
     trials = plan.trials()
     assert sorted(name for name in trials if name.startswith("sft.")) == ["sft.lr0.0003", "sft.lr0.001"]
     assert trials["sft.lr0.0003"].settings()["training"]["learning_rate"] == 0.0003
@@ -49,6 +51,34 @@ def test_seeds_and_rates(root: Path) -> None:
     assert plan.adapter_of("orpo-blank") == "orpo" and plan.adapter_of("orpo-blank.seed7") == "orpo.seed7"
     assert plan.arm_of("orpo-blank").name == "orpo" and plan.arm_of("sft-truth.lr0.001").name == "sft-truth"
     assert by_arm(["orpo", "orpo.seed7", "sft"]) == {"orpo": ["orpo", "orpo.seed7"], "sft": ["sft"]}
+
+
+def test_a_variant_without_a_rate_has_that_of_the_arm_it_varies(root: Path) -> None:
+    def variant(**training: Any) -> dict[str, Any]:
+        return {"arm": "sft", "student": {"training": training}}
+
+    variants = {
+        "same": variant(learning_rates=[]),
+        "given": variant(learning_rates=[], learning_rate=0.01),
+        "own": variant(learning_rates=[0.1, 0.2]),
+        "as-the-arm": {"arm": "sft", "preferences": {"rejected": "hard"}},
+    }
+    rates = {"training": {"learning_rates": [0.001, 0.0003]}}
+    plan = Plan(section(root, arms=["orpo", "sft"], variants=variants, student=rates), "rare")
+    assert {name: plan.arms[name].rate_from for name in variants} == {
+        "same": "sft",
+        "given": None,
+        "own": "own",
+        "as-the-arm": "as-the-arm",
+    }
+    runs = plan.trainings()
+    assert {name: (runs[name].chosen, runs[name].was_trial) for name in variants} == {
+        "same": (True, False),
+        "given": (False, False),
+        "own": (True, True),
+        "as-the-arm": (True, True),
+    }
+    assert not any(arm.rate_from for arm in Plan(section(root, arms=["orpo", "sft"]), "rare").arms.values())
 
 
 def test_a_training_depends_on_its_own_objective_alone(root: Path) -> None:
@@ -217,3 +247,23 @@ def test_the_best_rate_is_chosen_by_answers() -> None:
         learning_rates.choose(trials | {"orpo.lr1": answers("1. a")}, truth)
     with pytest.raises(InputError, match="no validation case"):
         learning_rates.choose({"orpo.lr1": answers()}, truth)
+
+
+def test_the_trial_of_the_chosen_rate_is_taken_whole(tmp_path: Path) -> None:
+    for name, text in (("sft.lr1e-05", "small"), ("sft.lr0.001", "large")):
+        io.write_text(text, tmp_path / name / "adapter" / "weights")
+        io.write_text(f"{text}\n", tmp_path / name / "log.jsonl")
+        io.write_json({"tokens": 5}, tmp_path / name / "training.json")
+    io.write_json({"learning_rate": 1e-5, "trials": []}, tmp_path / "rate.json")
+    program = importlib.import_module("take_trial")
+    trials = [f"{folder.name}={folder}" for folder in sorted(tmp_path.iterdir()) if folder.is_dir()]
+    out = tmp_path / "sft"
+    names = {"adapter": "adapter", "log": "log.jsonl", "summary": "training.json"}
+    flags = [word for flag, name in names.items() for word in (f"--output-{flag}", str(out / name))]
+    command = ["--learning-rate", str(tmp_path / "rate.json"), "--trials", *trials, *flags]
+    program.main(program.arguments().parse_args(command))
+    assert (out / "adapter" / "weights").read_text() == "small"
+    assert (out / "log.jsonl").read_text() == "small\n"
+    assert io.read_json(out / "training.json") == {"tokens": 5, "trial": "sft.lr1e-05"}
+    with pytest.raises(InputError, match="no trial"):
+        learning_rates.trial_of(0.5, ["sft.lr0.001"])

@@ -163,6 +163,10 @@ def test_whole_evaluation(world: World) -> None:
         assert rows.loc[("orpo", metric), "value"] == 1
         assert rows.loc[("teacher", metric), "value"] == 1
     assert rows.loc[("orpo", "top1"), "n"] == 12 and rows.loc[("orpo", "top1_unseen"), "n"] == 2
+    both = rows.loc[("orpo", "top1_all")]
+    parts = [rows.loc[("orpo", name)] for name in ("top1", "top1_unseen")]
+    assert both["n"] == 14
+    assert both["value"] == pytest.approx(sum(part["value"] * part["n"] for part in parts) / 14)
     assert rows.loc[("orpo", "rank_top1"), ["value", "n"]].tolist() == [1, 4]
     # an arm of empty answers stays in every denominator
     assert rows.loc[("base", "top1"), ["value", "n"]].tolist() == [0, 12]
@@ -172,7 +176,8 @@ def test_whole_evaluation(world: World) -> None:
     assert rows.loc[("prior", "top1"), "value"] == pytest.approx(1 / 6, 1e-5)
     assert rows.loc[("prior", "mrr"), "value"] == pytest.approx(sum(1 / i for i in range(1, 7)) / 6, 1e-5)
     assert rows.loc[("prior", "top1_lenient"), "value"] == pytest.approx(2 / 6, 1e-5)
-    known = {name + suffix for name in BOUNDS for suffix in ("", "_macro", "_unseen", "_unseen_macro")}
+    suffixes = [part + macro for part in ("", "_unseen", "_all") for macro in ("", "_macro")]
+    known = {name + suffix for name in BOUNDS for suffix in suffixes}
     assert set(result.metrics["metric"]) <= known
     assert list(result.per_case.columns) == ev.PER_CASE and list(result.grounded.columns) == ev.GROUNDED
     assert set(result.grounded["arm"]) == {"orpo"}

@@ -14,6 +14,7 @@ SETTINGS: dict[str, Any] = {
     "test_fraction": 0.25,
     "validation_fraction": 0.1,
     "unseen_disease_fraction": 0.1,
+    "stratified": True,
     "folds": 3,
     "max_train_cases_per_disease": None,
     "max_test_cases_per_disease": None,
@@ -51,6 +52,37 @@ def test_no_publication_and_no_unseen_disease_crosses(seed: int) -> None:
     seen = parts.drop(index=list(unseen))
     assert (seen["train"] >= 2).all() and (seen["test"] >= 1).all()
     assert result.loc[result["split"] == "validation", "publication"].nunique() >= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_publications_as_they_come(seed: int) -> None:
+    single = [
+        row for d in range(40) for row in series({f"PMID:9{d:03}": 2}, f"OMIM:2000{d:02}")
+    ]  # diseases of one publication: in training or never seen
+    table = pd.concat([cohort(seed=seed, shared=0.2), cases(single)], ignore_index=True)
+    settings = {**SETTINGS, "stratified": False, "unseen_disease_fraction": 0, "seed": seed}
+    result = split(table, settings)
+    side = result.drop_duplicates("publication").set_index("publication")["split"]
+    groups = 12 * 8 + 40
+    # publications that share patients' diseases with others are joined, so a few fewer groups are drawn
+    assert 0.8 * 0.25 * groups <= side.str.startswith("test").sum() <= 1.5 * 0.25 * groups
+    trained = set(result.loc[result["split"] == "train", "disease_id"])
+    assert set(result.loc[result["split"].isin(["test", "validation"]), "disease_id"]) <= trained
+    assert not set(result.loc[result["split"] == "test_unseen", "disease_id"]) & trained
+    # about a quarter of the diseases of one publication, nothing else
+    fell = result.loc[result["split"] == "test_unseen", "disease_id"]
+    assert fell.str.startswith("OMIM:2").all() and 3 <= fell.nunique() <= 20
+    # only patients of validation whose disease nobody is trained on are left out
+    left = table[~table["case_id"].isin(result["case_id"])]
+    assert set(left["disease_id"]) & (trained | set(fell)) == set()
+    pd.testing.assert_frame_equal(result, split(table.sample(frac=1, random_state=1), settings))
+
+
+def test_publications_as_they_come_must_leave_some_to_train_on() -> None:
+    few = cases([row for d in range(3) for row in series({f"PMID:{d}": 2}, f"OMIM:20000{d}")])
+    settings = {**SETTINGS, "stratified": False, "unseen_disease_fraction": 0, "test_fraction": 0.9}
+    with pytest.raises(InputError, match="test_fraction"):
+        split(few, settings)
 
 
 def test_shares_are_those_asked_for() -> None:

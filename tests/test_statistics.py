@@ -159,6 +159,22 @@ def test_summary_names_counts_and_order() -> None:
     assert (table["ci_low"] <= table["value"]).all() and (table["value"] <= table["ci_high"]).all()
 
 
+def test_splits_together() -> None:
+    seen, unseen = per_case("b", [1, 0, 1, 1]), per_case("b", [0, 0], split="test_unseen")
+    unseen["case_id"] = unseen["case_id"] + "u"
+    ignored = per_case("b", [1, 1], split="validation")
+    single = per_case("b", [1, 0], metric="list_length")
+    tables = pd.concat([seen, unseen, ignored, single])
+    table = summarise(tables, together="_all")
+    rows = table.set_index("metric")
+    assert rows.loc["top1_all", ["value", "n"]].tolist() == [0.5, 6]
+    assert "list_length_all" not in rows.index and "top1_all_macro" in rows.index
+    # what was there before is not touched
+    pd.testing.assert_frame_equal(
+        table[~table["metric"].str.contains("_all")].reset_index(drop=True), summarise(tables)
+    )
+
+
 def test_adding_an_arm_changes_no_other_figure() -> None:
     one = per_case("orpo", rng().integers(0, 2, 40).astype(float).tolist())
     two = per_case("base", rng(1).integers(0, 2, 40).astype(float).tolist())

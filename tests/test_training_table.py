@@ -56,6 +56,12 @@ def test_a_learning_rate_that_diverged_says_so() -> None:
     assert table["diverged_after_step"].iloc[1] == 3
 
 
+def test_a_trial_that_became_the_result_is_one_row() -> None:
+    summaries = {"a": {**SUMMARY, "trial": "a.lr0.1"}, "a.lr0.1": SUMMARY, "a.lr0.2": SUMMARY}
+    table = training_table(summaries, dict.fromkeys(summaries, 1))
+    assert table["training"].tolist() == ["a", "a.lr0.2"]
+
+
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(InputError, match=r"a/training\.json.*tokens"):
         training_table({"a": {key: value for key, value in SUMMARY.items() if key != "tokens"}}, {"a": 1})

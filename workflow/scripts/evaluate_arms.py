@@ -76,6 +76,7 @@ def main(args: argparse.Namespace) -> None:
         "unit": options["bootstrap_unit"],
         "samples": options["bootstrap_samples"],
         "seed": options["seed"],
+        "together": ev.TOGETHER,
     }
     metrics = statistics.summarise(measured, ev.SUFFIXES, BOUNDS, **common)
     pairs = ev.arm_pairs(set(measured["arm"]), cli.by_arm(args.variants, "--variants"))

@@ -40,6 +40,7 @@ class Arm:
         teacher: arm whose ranking they are made from.
         adapter: the arm whose adapters answer; None for the base model.
         parent: the arm that a variant varies, else None.
+        rate_from: the arm whose learning rate search gives its rate; None where it is given.
     """
 
     name: str
@@ -50,11 +51,17 @@ class Arm:
     teacher: str = TEACHER
     adapter: str | None = None
     parent: str | None = None
+    rate_from: str | None = None
 
     @property
     def retrieval(self) -> bool:
         """Whether its prompts hold retrieved text."""
         return self.kind in RETRIEVAL
+
+    @property
+    def ranked(self) -> bool:
+        """Whether its likelihoods of all candidates are asked for: neither with retrieval nor of a variant."""
+        return not self.retrieval and self.parent is None
 
     @property
     def seeds(self) -> list[int]:
@@ -87,7 +94,12 @@ class Training:
     @property
     def chosen(self) -> bool:
         """Whether its learning rate comes from a search."""
-        return self.rate is None and bool(self.arm.rates)
+        return self.rate is None and self.arm.rate_from is not None
+
+    @property
+    def was_trial(self) -> bool:
+        """Whether it was trained while its rate was searched: the trial of that rate is this training."""
+        return self.rate is None and bool(self.arm.rates) and self.seed == self.arm.seeds[0]
 
     def settings(self, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
         """What this training depends on; sections of other objectives and ``leave_out`` are not there."""
@@ -130,6 +142,10 @@ class Plan:
         if variant and kind == "orpo+rag":
             raise InputError("vary orpo or rag instead of orpo+rag", record=where, field="arm")
         own_pairs = bool(variant.get("preferences")) or variant.get("teacher", TEACHER) != TEACHER
+        # a variant without a rate of its own has the one found for the arm that it varies
+        searching = name if parts["student"]["training"]["learning_rates"] else None
+        if variant and not searching and "learning_rate" not in _training(variant):
+            searching = self.arms[kind].rate_from if kind in self.arms else None
         self.arms[name] = Arm(
             name,
             kind,
@@ -139,6 +155,7 @@ class Plan:
             variant.get("teacher", TEACHER),
             name if kind in OBJECTIVES else PRIMARY if kind == "orpo+rag" else None,
             kind if variant else None,
+            searching if kind in OBJECTIVES else None,
         )
 
     def trained(self) -> list[Arm]:
@@ -191,6 +208,12 @@ class Plan:
         for arm in self.trained():
             found.setdefault(arm.pairs, arm)
         return found
+
+
+def _training(variant: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a variant changes of the training section."""
+    found: Mapping[str, Any] = (variant.get("student") or {}).get("training") or {}
+    return found
 
 
 def run_name(arm: Arm, seed: int) -> str:

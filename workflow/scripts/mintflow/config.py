@@ -217,8 +217,14 @@ def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
             yield "rare.cohort.path: source phenopackets needs a path, or a url with sha256"
         if cohort["url"] and not cohort["path"] and not cohort["sha256"]:
             yield "rare.cohort.sha256: a download needs its checksum"
-    if cohort["min_publications"] < 2:
-        yield "rare.cohort.min_publications: at least 2 are needed to split by publication"
+    split = rare["split"]
+    if split["stratified"] and cohort["min_publications"] < 2:
+        yield "rare.cohort.min_publications: at least 2 are needed for a stratified split by publication"
+    if not split["stratified"] and split["unseen_disease_fraction"]:
+        yield (
+            "rare.split.unseen_disease_fraction: set it to 0; without stratification the unseen diseases are "
+            "those that chance leaves without training patients"
+        )
     if teacher["kind"] == "scores" and not teacher["scores"]:
         yield "rare.teacher.scores: kind scores needs a file"
     if "image" in teacher["modalities"] and not cohort["image_embeddings"]:

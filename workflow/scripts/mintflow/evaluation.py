@@ -31,6 +31,7 @@ from .names import Grounder
 from .statistics import spread_sample
 
 SUFFIXES = {"test": "", "test_unseen": "_unseen"}  # splits that are evaluated
+TOGETHER = "_all"  # over all of them
 TEACHER = "teacher"
 OTHER_PAIRS = (("teacher", "teacher-phenotype"),)
 MAX_ITEMS = 100  # of a written list; no sensible answer is longer

@@ -35,6 +35,18 @@ def reciprocal_ranks(answers: pd.DataFrame, truth: Mapping[str, str]) -> pd.Seri
     return pd.Series(values, index=answers["case_id"].tolist(), dtype=float)
 
 
+def trial_of(rate: float, names: Collection[str]) -> str:
+    """Which of ``names`` ({arm}.lr{rate}) tried ``rate``.
+
+    Raises:
+        InputError: none did.
+    """
+    found = [name for name in names if float(name.rpartition(RATE)[2]) == rate]
+    if not found:
+        raise InputError(f"no trial had the learning rate {rate:g}", field="learning_rate")
+    return found[0]
+
+
 def choose(
     trials: Mapping[str, pd.DataFrame], truth: Mapping[str, str], diverged: Collection[str] = ()
 ) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _UNITS = {"publication": "publications", "case": "patients"}
 _MAIN = ("top1", "top3", "top10", "mrr", "ungrounded", "car", "coverage", "avoidance")
 _FURTHER = (
     ("Patients whose disease occurs in no training patient", "{}_unseen", ("top1", "top3", "top10", "mrr")),
+    ("All test patients, of seen and unseen diseases", "{}_all", ("top1", "top3", "top10", "mrr")),
     ("Every disease counted equally (macro)", "{}_macro", ("top1", "top3", "top10", "mrr")),
     ("A disease of the same phenotypic series counted as right", "{}_lenient", ("top1", "top3", "top10")),
     (

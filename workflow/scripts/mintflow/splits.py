@@ -24,6 +24,7 @@ SETTINGS = (
     "test_fraction",
     "validation_fraction",
     "unseen_disease_fraction",
+    "stratified",
     "folds",
     "max_train_cases_per_disease",
     "max_test_cases_per_disease",
@@ -79,6 +80,9 @@ def split(cases: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     3. Patients above the caps are left out, those of the most represented publications first.
     4. Training groups are dealt to folds, those of one disease to different folds.
 
+    Not ``stratified``, groups are drawn whatever their diseases, as new publications come: patients of a
+    disease that is left without training patients become ``test_unseen``, and are left out of validation.
+
     Args:
         cases: case_id, publication, optionally publications (list), disease_id.
         settings: ``SETTINGS`` of ``rare.split``.
@@ -94,14 +98,19 @@ def split(cases: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     groups = publication_groups(cases)
     assignment = _Assignment(cases, groups)
     diseases = sorted(assignment.groups_of)
-    unseen = _hold_out_diseases(assignment, diseases, settings["unseen_disease_fraction"], rng)
-    seen = [disease for disease in diseases if disease not in unseen]
-    _hold_out_test(assignment, seen, settings["test_fraction"], rng)
-    if settings["validation_fraction"]:
-        _hold_out_validation(assignment, seen, settings["validation_fraction"], rng)
+    if settings["stratified"]:
+        unseen = _hold_out_diseases(assignment, diseases, settings["unseen_disease_fraction"], rng)
+        seen = [disease for disease in diseases if disease not in unseen]
+        _hold_out_test(assignment, seen, settings["test_fraction"], rng)
+        if settings["validation_fraction"]:
+            _hold_out_validation(assignment, seen, settings["validation_fraction"], rng)
+    else:
+        _hold_out_publications(assignment, settings, rng)
+        unseen = {disease for disease in diseases if not assignment.training_groups(disease)}
     sides = groups.map(assignment.side)
-    sides = sides.where(~cases["disease_id"].isin(unseen), "test_unseen")
-    result = cases.assign(split=sides.astype("str"))
+    aside = cases["disease_id"].isin(unseen)
+    result = cases.assign(split=sides.where(~aside, "test_unseen").astype("str"))
+    result = result[~(aside & (sides == "validation"))]
     result = result[_within_caps(result, groups, settings, rng)]
     result = result.assign(fold=_folds(result, groups[result.index], settings["folds"], rng))
     result = result.reset_index(drop=True)
@@ -199,6 +208,24 @@ def _hold_out_diseases(
             field="rare.split.unseen_disease_fraction",
         )
     return unseen
+
+
+def _hold_out_publications(
+    assignment: _Assignment, settings: Mapping[str, Any], rng: np.random.Generator
+) -> None:
+    """Draw test and validation groups, each as likely as any other."""
+    order = _shuffled(assignment.side, rng)
+    test = max(1, round(settings["test_fraction"] * len(order)))
+    fraction = settings["validation_fraction"]
+    validation = max(1, round(fraction * (len(order) - test))) if fraction else 0
+    if test + validation >= len(order):
+        raise InputError(
+            f"{len(order)} publication(s) leave none to train on; lower rare.split.test_fraction or allow "
+            "more patients (rare.cohort)",
+            field="rare.split.test_fraction",
+        )
+    assignment.side.update(dict.fromkeys(order[:test], "test"))
+    assignment.side.update(dict.fromkeys(order[test : test + validation], "validation"))
 
 
 def _hold_out_test(

@@ -201,13 +201,17 @@ def spread_sample(ids: Sequence[str], strata: Sequence[str], size: int | None, s
 
 
 def _variants(
-    table: pd.DataFrame, suffixes: Mapping[str, str]
+    table: pd.DataFrame, suffixes: Mapping[str, str], together: str | None
 ) -> Iterable[tuple[str, str, bool, pd.DataFrame]]:
     """Yield (full name, metric, macro?, rows) for each metric and split, micro then macro."""
-    for (metric, split), rows in table.groupby(["metric", "split"], sort=True):
-        if split in suffixes:
+    table = table[table["split"].isin(suffixes)]
+    for metric, of_metric in table.groupby("metric", sort=True):
+        parts = [(suffixes[split], rows) for split, rows in of_metric.groupby("split", sort=True)]
+        if together is not None and len(parts) > 1:
+            parts.append((together, of_metric))
+        for suffix, rows in parts:
             for macro in (False, True):
-                yield f"{metric}{suffixes[split]}{'_macro' if macro else ''}", metric, macro, rows
+                yield f"{metric}{suffix}{'_macro' if macro else ''}", str(metric), macro, rows
 
 
 def summarise(
@@ -219,6 +223,7 @@ def summarise(
     samples: int,
     seed: int,
     stratum: str = "disease_id",
+    together: str | None = None,
 ) -> pd.DataFrame:
     """Every metric of every arm with its interval.
 
@@ -230,6 +235,7 @@ def summarise(
         samples: bootstrap samples.
         seed: of the bootstrap.
         stratum: column of the label, over which macro means are taken.
+        together: suffix of metrics over all these splits, where there are several; None for none.
 
     Returns:
         arm, metric, value, ci_low, ci_high, n (cases); sorted by arm and metric.
@@ -237,7 +243,7 @@ def summarise(
     column = _unit_column(unit)
     rows = []
     for arm, table in per_case.groupby("arm", sort=True):
-        for name, metric, macro, cases in _variants(table, suffixes):
+        for name, metric, macro, cases in _variants(table, suffixes, together):
             found = estimate(
                 cases["value"],
                 cases[column],
@@ -262,6 +268,7 @@ def compare(
     seed: int,
     stratum: str = "disease_id",
     families: Mapping[tuple[str, str], str] | None = None,
+    together: str | None = None,
 ) -> pd.DataFrame:
     """Paired differences ``arm_a - arm_b`` of every metric that both arms have.
 
@@ -286,7 +293,7 @@ def compare(
         if not len(both) == len(first) == len(second):
             raise ValueError(f"arms {arm_a} and {arm_b} were not measured on the same cases")
         both["value"] = both["value_a"] - both["value_b"]
-        for name, metric, macro, cases in _variants(both, suffixes):
+        for name, metric, macro, cases in _variants(both, suffixes, together):
             limits, strata = bounds[metric], cases[stratum] if macro else None
             width = limits[1] - limits[0] if limits else None
             found = estimate(

@@ -39,10 +39,14 @@ def training_table(summaries: Mapping[str, Mapping[str, Any]], seeds: Mapping[st
 
     Returns:
         Columns ``COLUMNS``, in the order given. Memory is the GPU's where one was used (vram), else the
-        process's (rss). A learning rate on trial that diverged has the last step before it did.
+        process's (rss). A learning rate on trial that diverged has the last step before it did. A trial that
+        became the result is one training and one row, the result's.
     """
     rows = []
+    taken = {summary.get("trial") for summary in summaries.values()}
     for name, summary in summaries.items():
+        if name in taken:
+            continue
         vram = _get(summary, "peak_vram_mb", name)
         rows.append(
             {
