@@ -60,7 +60,7 @@ class Arm:
 
     @property
     def ranked(self) -> bool:
-        """Whether its likelihoods of all candidates are asked for: neither with retrieval nor of a variant."""
+        """Whether it is asked for likelihoods of all candidates: neither with retrieval nor a variant."""
         return not self.retrieval and self.parent is None
 
     @property
