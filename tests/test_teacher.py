@@ -177,6 +177,9 @@ def test_patients_without_genes_and_with_unknown_genes_are_scored():
     test = patients.cases.loc[patients.in_split("test"), "case_id"].tolist()
     genotypes = genotypes[genotypes["case_id"] != test[0]]
     genotypes.loc[genotypes["case_id"] == test[1], "gene_symbol"] = "NEVER1"
+    # a deletion of several genes names none, in training too
+    trained_on = patients.cases.loc[patients.in_split("train"), "case_id"].tolist()
+    genotypes.loc[genotypes["case_id"].isin([test[2], trained_on[0]]), "gene_symbol"] = np.nan
     changed = Cohort(patients.cases, patients.phenotypes, genotypes)
     scores, _ = train_and_score(changed, DISEASES, evidence(changed), settings(epochs=1))
     assert np.isfinite(scores).all()

@@ -94,7 +94,7 @@ def write_sheet(corpus: Path, cases: pd.DataFrame, args: argparse.Namespace) -> 
     """Phenopackets of patients that were read from a table."""
     terms = dict(list(io.read_parquet(args.phenotypes).groupby("case_id")))
     variants = io.read_parquet(args.variants, ["case_id", "gene_symbol"])
-    genes = variants.groupby("case_id")["gene_symbol"].agg(list).to_dict()
+    genes = variants.dropna(subset="gene_symbol").groupby("case_id")["gene_symbol"].agg(list).to_dict()
     for case in cases.to_dict("records"):
         found = terms[case["case_id"]]
         packet = pheval_results.phenopacket(case, found, genes.get(case["case_id"], []))

@@ -228,7 +228,7 @@ class Problem:
         links = self.evidence.links
         links = links[links["disease_id"].isin(set(self.disease_ids))]
         in_training = table["gene_symbol"][self.train[case]] if len(table) else table["gene_symbol"]
-        self.gene_ids = sorted(set(links["gene_symbol"]) | set(in_training))
+        self.gene_ids = sorted(set(links["gene_symbol"]) | set(in_training.dropna()))
         index = {name: i for i, name in enumerate(self.gene_ids)}
         code = table["gene_symbol"].map(index).fillna(len(self.gene_ids)).to_numpy(np.int64)
         if "genotype" not in self.settings.modalities:
