@@ -1,5 +1,5 @@
 # make run    the default run, from nothing to results/default/report.html
-# make test   every test
+# make test   every test that needs nothing else; make test-faults, test-envs, test-slurm for those that do
 # Both make the environment in .venv first if it is missing. PIP_ARGS goes to pip (an index, a proxy);
 # SNAKEMAKE_ARGS to snakemake (make run SNAKEMAKE_ARGS='--configfile config/phenopackets.yaml').
 
@@ -17,7 +17,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 READY := $(VENV)/.ready-$(shell cksum < requirements.txt | cut -d' ' -f1)
 
-.PHONY: help env run test lint format clean
+.PHONY: help env run test test-faults test-envs test-slurm lint format clean
 
 help:
 	@sed -n '1,4s/^# //p' Makefile
@@ -39,6 +39,19 @@ run: env
 
 test: env
 	$(VENV)/bin/python -m pytest
+
+# Breaks disks, clocks, downloads and files; as root, or the full disk is left out.
+test-faults: env
+	MINTFLOW_FAULTS=1 $(VENV)/bin/python -m pytest tests/faults
+
+# Each rule in an environment of its own, with a stand-in for conda.
+test-envs: env
+	MINTFLOW_ENVS=1 $(VENV)/bin/python -m pytest tests/deployment
+
+# A Slurm of its own on this machine; as root, on Debian or Ubuntu, where no other Slurm is.
+test-slurm: env
+	sh tests/cluster/install.sh
+	MINTFLOW_SLURM=1 $(VENV)/bin/python -m pytest tests/cluster
 
 lint: env
 	$(VENV)/bin/ruff check .

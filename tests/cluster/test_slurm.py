@@ -1,0 +1,75 @@
+"""The workflow on a real Slurm through its own profile, checked by the job records."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import slurm
+from long_training import PROFILE
+
+from workflow_tools import place, snakemake
+
+HERE = Path(__file__).resolve().parent
+SMOKE = ("--configfile", "config/smoke.yaml", str(HERE / "gpus.yaml"))
+GPU_RULES = {
+    *("train_student", "generate_answers", "rank_candidates"),
+    *("train_tile_teacher", "align_student", "train_vision_student", "answer_tiles"),
+}
+
+
+def planned(output: str) -> Counter[str]:
+    """Rules and their numbers of jobs from the table that a dry run prints."""
+    table = output.partition("Job stats:")[2].partition("total")[0]
+    return Counter({name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.M)})
+
+
+@pytest.fixture(scope="module")
+def finished(
+    cluster: slurm.Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Counter[str], list[slurm.Job]]:
+    """A working folder in which the smoke run has ended, its plan, and its job records."""
+    folder = place(tmp_path_factory.mktemp("slurm"))
+    plan = planned(snakemake(folder, *PROFILE, *SMOKE, "-n").stdout)
+    before = {job.job_id for job in cluster.jobs()}
+    snakemake(folder, *PROFILE, *SMOKE, timeout=2400)
+    return folder, plan, [job for job in cluster.jobs() if job.job_id not in before]
+
+
+def test_every_rule_ran_as_a_job_and_none_on_the_head(
+    finished: tuple[Path, Counter[str], list[slurm.Job]],
+) -> None:
+    folder, plan, jobs = finished
+    del plan["all"]  # no command of its own
+    assert Counter(job.rule for job in jobs) == plan
+    assert {job.state for job in jobs} == {"COMPLETED"}
+    assert (folder / "results/smoke/report.html").stat().st_size > 10_000
+    # what a job saw of Slurm is what no process of the head has
+    assert not list(folder.glob("core*"))
+
+
+def test_gpu_rules_asked_for_a_gpu_and_got_it(
+    finished: tuple[Path, Counter[str], list[slurm.Job]],
+) -> None:
+    _, _, jobs = finished
+    assert {job.rule for job in jobs if job.gpus} == GPU_RULES
+    assert {job.gpus for job in jobs} == {0, 1}
+
+
+def test_memory_threads_and_time_are_those_of_the_rule(
+    finished: tuple[Path, Counter[str], list[slurm.Job]],
+) -> None:
+    of_rule = {job.rule: job for job in finished[2]}
+    assert of_rule["train_student"].cpus == 2 and of_rule["split_cohort"].cpus == 1
+    assert of_rule["train_student"].memory_mb == 8000
+    assert of_rule["split_cohort"].memory_mb < 4000
+
+
+def test_a_second_call_submits_nothing(
+    cluster: slurm.Cluster, finished: tuple[Path, Counter[str], list[slurm.Job]]
+) -> None:
+    before = len(cluster.jobs())
+    assert "Nothing to be done" in snakemake(finished[0], *PROFILE, *SMOKE).stdout
+    assert len(cluster.jobs()) == before
