@@ -1,0 +1,151 @@
+"""Names that a shell would run, and secrets that must not get out, through both tracks to the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import workflow_tools
+from mintflow import io
+from mintflow.config import complete, read_schema
+from workflow_tools import ENVIRONMENT, ROOT, phenopacket, place, snakemake
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("MINTFLOW_FAULTS"), reason="runs both tracks once more: make test-faults"
+)
+
+PWNED = "pwned"
+NAMES = [
+    f"$(touch {PWNED})",
+    f"`touch {PWNED}`",
+    f"a; touch {PWNED} #",
+    'it\'s "quoted"',
+    "zwei  Wörter",
+    "-rf --help",
+    "{wildcard} %s ~ *",
+    "玉ねぎ&|<x>",
+]
+PERSON = "Jane Q. Doe 1984"
+TOKEN = "hf_PlantedSecret0123456789abcdef"
+SMOKE = ("--cores", "2", "--configfile", "config/smoke.yaml", "mine.yaml")
+
+
+def slides(folder: Path) -> str:
+    """Synthetic slides under hostile names; returns the path of their sheet."""
+    schema = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
+    smoke = complete(yaml.safe_load((ROOT / "config/smoke.yaml").read_text()), schema)
+    command = [sys.executable, str(ROOT / "workflow/scripts/make_slides.py")]
+    settings = json.dumps(smoke["tissue"]["slides"]["synthetic"])
+    subprocess.run([*command, "--settings", settings, "--output", str(folder / "drawn")], check=True)
+    with open(folder / "drawn/slides.tsv", encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    home = folder / "sli des's"
+    home.mkdir()
+    for number, (row, name) in enumerate(zip(rows, NAMES, strict=True)):
+        for key, ending in (("path", ".tiff"), ("roi", ".geojson")):
+            path = home / f"{name.replace('/', '_')}{ending}"
+            Path(folder / row[key] if not os.path.isabs(row[key]) else row[key]).rename(path)
+            row[key] = str(path.relative_to(folder))
+        row["slide"], row["patient"] = name, f"{PERSON} {number}"
+    sheet = folder / "she et's.tsv"
+    with open(sheet, "w", encoding="utf-8", newline="") as table:
+        writer = csv.DictWriter(table, rows[0], delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return sheet.name
+
+
+def patients(folder: Path) -> str:
+    """Phenopackets whose ids, subjects and file names are hostile; returns the path of their folder."""
+    home = folder / "pa tients's $(touch pwned)"
+    home.mkdir()
+    for i in range(48):
+        name = f"{PERSON} {NAMES[i % len(NAMES)]} {i}"
+        packet = phenopacket(i, 100001 + i % 4, 1 + i // 4 % 4 + 10 * (i % 4))
+        terms = [{"type": {"id": term}} for term in TERMS[i % 4 : i % 4 + 3 + i // 16]]
+        packet |= {"id": name, "phenotypicFeatures": terms}
+        packet["subject"] = {"id": name, "timeAtLastEncounter": {"age": {"iso8601duration": f"P{i + 1}Y"}}}
+        (home / f"{name.replace('/', '_')}.json").write_text(json.dumps(packet), encoding="utf-8")
+    return home.name
+
+
+TERMS = [
+    "HP:0001250",
+    "HP:0001263",
+    "HP:0000252",
+    "HP:0001252",
+    "HP:0001166",
+    "HP:0000518",
+    "HP:0000365",
+    "HP:0001629",
+    "HP:0001631",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = place(tmp_path_factory.mktemp("hos tile wörk"))
+    mine = {
+        "run": "hostile",
+        "rare": {
+            "cohort": {
+                "source": "phenopackets",
+                "path": patients(folder),
+                "min_cases": 2,
+                "min_publications": 2,
+            },
+            "split": {"unseen_disease_fraction": 0},
+            "preferences": {"k": 2, "q": 2},
+        },
+        "tissue": {"slides": {"source": "sheet", "sheet": slides(folder)}},
+    }
+    (folder / "mine.yaml").write_text(yaml.safe_dump(mine, allow_unicode=True), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY"):
+            patch.setitem(workflow_tools.ENVIRONMENT, name, TOKEN)
+        snakemake(folder, *SMOKE, timeout=900)
+    return folder
+
+
+def test_nothing_was_executed(finished: Path) -> None:
+    assert not list(finished.rglob(PWNED))
+
+
+def test_every_slide_became_tiles_under_its_own_name(finished: Path) -> None:
+    cases = io.read_parquet(
+        finished / "results/hostile/tissue/cohort/cases.parquet", ["slide_id", "patient_id"]
+    )
+    with open(finished / "results/hostile/tissue/cohort/manifest.csv", encoding="utf-8", newline="") as table:
+        statuses = {row["slide_id"]: row["status"] for row in csv.DictReader(table)}
+    assert statuses == dict.fromkeys(NAMES, "ok")
+    assert set(cases["slide_id"]) <= set(NAMES)
+    assert len(set(cases["slide_id"])) >= len(NAMES) - 2
+
+
+def test_no_secret_gets_out(finished: Path) -> None:
+    """Logs, reports, cards, summaries, figures, prompts and pairs: no patient, token or absolute path."""
+    readable = [
+        path
+        for part in ("logs", "results", "benchmarks")
+        for path in (finished / part).rglob("*")
+        if path.is_file()
+    ]
+    assert len(readable) > 100
+    # the cohort's own tables name whom they hold; they are the user's data, and nothing is published of them
+    inside = {"raw", "cohort"}
+    for path in readable:
+        relative = path.relative_to(finished)
+        data = path.read_bytes()
+        assert TOKEN.encode() not in data, relative
+        if not inside & set(relative.parts):
+            assert PERSON.encode() not in data, relative
+        if path.suffix in (".html", ".json", ".md", ".csv", ".jsonl", ".svg"):
+            assert str(finished).encode() not in data, relative
+            assert ENVIRONMENT.get("HOME", "/root").encode() + b"/" not in data, relative

@@ -1,0 +1,248 @@
+"""Hostile input: whatever stands in a file, it is read, or set aside with a message that names the field.
+
+The number of examples is MINTFLOW_FUZZ (60 a reader; thousands for a night). The same ones every time.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import multiprocessing
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from mintflow import patient_sheet, phenopackets, rois, sheets, vcf
+from mintflow.config import complete, read_schema
+from mintflow.errors import InputError
+from mintflow.quarantine import Quarantine
+from workflow_tools import phenopacket
+
+FUZZ = settings(
+    max_examples=int(os.environ.get("MINTFLOW_FUZZ", "60")),
+    deadline=5000,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+LIMITS = {"max_file_mb": 20, "max_total_mb": 100}
+
+TEXT = st.text(max_size=12) | st.sampled_from(
+    [
+        "",
+        " ",
+        "HP:0001250",
+        "HP:9999999",
+        "../../etc/passwd",
+        "$(id)",
+        "';--",
+        "\x00",
+        "\ud800",
+        "NaN",
+        "a" * 5000,
+    ]
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of all values of a document."""
+    inner = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: Any) -> Any:
+    """A document of which one to three values are replaced, removed or doubled."""
+    content = copy.deepcopy(whole)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(content)))
+        if not path:
+            return draw(VALUES)
+        parent = content
+        for key in path[:-1]:
+            parent = parent[key]
+        what = draw(st.sampled_from(["replace", "remove", "double"]))
+        if what == "remove":
+            del parent[path[-1]]
+        elif what == "double" and isinstance(parent, list):
+            parent.append(copy.deepcopy(parent[path[-1]]))
+        else:
+            parent[path[-1]] = draw(VALUES)
+    return content
+
+
+@st.composite
+def torn(draw: st.DrawFn, whole: bytes) -> bytes:
+    """A file with a piece cut out, and other bytes put in."""
+    start = draw(st.integers(0, len(whole)))
+    end = draw(st.integers(start, min(len(whole), start + 40)))
+    return whole[:start] + draw(st.binary(max_size=20)) + whole[end:]
+
+
+def written(content: Any) -> bytes:
+    return json.dumps(content).encode("utf-8", "surrogatepass")
+
+
+def is_told(problem: InputError) -> bool:
+    """Whether a message says where: a file, a record or a field."""
+    return bool(str(problem).strip()) and any((problem.file, problem.record, problem.field))
+
+
+PACKET = phenopacket(1, 100000, 20000001)
+
+
+@FUZZ
+@given(damaged(PACKET).map(written) | torn(written(PACKET)) | st.binary(max_size=60))
+@example(b'{"id": ' + b"[" * 100_000)
+@example(b'{"id": 1e999, "id": NaN}')
+@example(b"\xff\xfe{}")
+def test_phenopackets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    folder = tmp_path_factory.mktemp("packets")
+    (folder / "a.json").write_bytes(data)
+    (folder / "b.json").write_bytes(written(phenopacket(2, 100001, 20000002)))
+    aside = Quarantine("fuzz")
+    found = phenopackets.read(folder, aside, **LIMITS)
+    assert "PMID_20000002_2" in set(found.cases["source_id"]), "the whole one is lost"
+    if len(found.cases) < 2:
+        assert any(row[1] == "a.json" and row[3] and row[5] for row in aside.rows), aside.rows
+    try:
+        phenopackets.read_patient(data)
+    except InputError as problem:
+        assert problem.field
+
+
+SHEET = (
+    "id\tphenotypes\tdisease\tpublication\tsex\tage\nx\tHP:0001250;HP:0001263\tOMIM:100000\tPMID:1\tMALE\t3\n"
+)
+
+
+@FUZZ
+@given(torn(SHEET.encode()) | st.binary(max_size=60))
+def test_patient_sheets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("sheet") / "patients.tsv"
+    path.write_bytes(data)
+    try:
+        patient_sheet.read(path, Quarantine("fuzz"), max_mb=1)
+    except InputError as problem:
+        assert is_told(problem)
+
+
+SLIDES = "slide\tpatient\tpath\tlabel\troi\tmpp\na\tp\ta.svs\tgland\ta.geojson\t0.25\n"
+
+
+@FUZZ
+@given(torn(SLIDES.encode()) | st.binary(max_size=60))
+def test_slide_sheets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("sheet") / "slides.tsv"
+    path.write_bytes(data)
+    try:
+        rows, problems = sheets.read_sheet(path)
+        assert all(problem.reason for problem in problems)
+        assert all(sheets.file_name(row.slide) and "/" not in sheets.file_name(row.slide) for row in rows)
+    except InputError as problem:
+        assert is_told(problem)
+
+
+REGIONS = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]]},
+            "properties": {"classification": {"name": "gland"}},
+        }
+    ],
+}
+
+
+@FUZZ
+@given(damaged(REGIONS).map(written) | torn(written(REGIONS)))
+@example(b"[" * 100_000)
+def test_regions(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("rois") / "a.geojson"
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of shapely, about numbers that are none
+        try:
+            for roi in rois.read_rois(path):
+                assert roi.label and roi.polygon.area > 0
+        except InputError as problem:
+            assert is_told(problem)
+
+
+VARIANTS = (
+    "##fileformat=VCFv4.2\n"
+    "##INFO=<ID=ANN,Number=.,Type=String,Description=\"Functional annotations: 'Allele | Annotation | "
+    "Annotation_Impact | Gene_Name | Gene_ID | Feature_Type | Feature_ID | Transcript_BioType | Rank | "
+    "HGVS.c'\">\n"
+    '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
+    "##contig=<ID=1,length=1000>\n"
+    "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\n"
+    "1\t10\t.\tA\tG\t50\tPASS\tANN=G|missense_variant|MODERATE|GENE1|g|transcript|t|protein_coding|1/1|c.1A>G\tGT\t0/1\n"
+)
+
+
+def _read_vcf(path: Path, sample: str, said: Any) -> None:
+    try:
+        vcf.read(path, sample, 100)
+    except vcf.UnreadableVcf as problem:
+        said.send(bool(problem.field and problem.reason))
+    else:
+        said.send(True)
+
+
+@FUZZ
+@given(torn(VARIANTS.encode()) | st.binary(max_size=60), TEXT)
+def test_vcfs(tmp_path_factory: pytest.TempPathFactory, data: bytes, sample: str) -> None:
+    """In a process of its own: the reader is C, and a crash would be the workflow's."""
+    path = tmp_path_factory.mktemp("vcf") / "a.vcf"
+    path.write_bytes(data)
+    answer, said = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_read_vcf, args=(path, sample, said))
+    process.start()
+    process.join(20)
+    assert process.exitcode == 0, "the reader crashed or hangs"
+    assert answer.recv()
+
+
+def _configuration(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    root = Path(__file__).resolve().parent.parent
+    schema = read_schema(root / "workflow/schemas/config.schema.yaml")
+    return yaml.safe_load((root / f"config/{name}.yaml").read_text()), schema
+
+
+@pytest.mark.parametrize("name", ["smoke", "study_phenopackets", "tissue_real"])
+def test_configurations(name: str) -> None:
+    whole, schema = _configuration(name)
+
+    @FUZZ
+    @given(damaged(whole))
+    def check(config: Any) -> None:
+        assume(isinstance(config, dict))  # Snakemake hands over nothing else
+        try:
+            found = complete(config, schema)
+            assert found["run"]
+        except InputError as problem:
+            assert str(problem).strip()
+            assert any(key in str(problem) for key in ("run", "rare", "tissue", "tracks", "configuration")), (
+                problem
+            )
+
+    check()
