@@ -98,8 +98,8 @@ def minutes(count):
 
 
 def given(path):
-    """A path that the configuration may leave out, as an input; braces in it are no wildcards."""
-    return [path.replace("{", "{{").replace("}", "}}")] if path else []
+    """A path that the configuration may leave out, as an input."""
+    return [path] if path else []
 
 
 def optional(flag, path):
@@ -139,11 +139,14 @@ def base_sources(wildcards):
 
 
 def slide_files(wildcards):
-    """Slides and regions of a batch; what is missing gets its row in the manifest."""
+    """Slides and regions of a batch; what is missing gets its row in the manifest.
+
+    Names with {braces} or <brackets> cannot be told to Snakemake: read all the same, changes not noticed.
+    """
     if SLIDES["source"] == "synthetic":
         return [_drawn]
     paths = [path for row in BATCH_ROWS[wildcards.batch] for path in (row.path, row.roi) if path]
-    return [given(path)[0] for path in paths if os.path.exists(path)]
+    return [path for path in paths if not set("{<") & set(path) and os.path.exists(path)]
 
 
 def tile_set_source(wildcards):

@@ -124,6 +124,13 @@ def test_files_that_cannot_be_there_are_named(schema: dict, name: str) -> None:
         require_files(complete({"run": "x", "rare": {"cohort": cohort}}, schema))
 
 
+def test_names_that_snakemake_takes_for_wildcards_are_refused(schema: dict, tmp_path: Path) -> None:
+    (tmp_path / "{run}").mkdir()
+    cohort = {"source": "phenopackets", "path": str(tmp_path / "{run}")}
+    with pytest.raises(InputError, match=r"rare\.cohort\.path.*brace"):
+        require_files(complete({"run": "x", "rare": {"cohort": cohort}}, schema))
+
+
 def test_a_track_that_is_not_run_needs_nothing(schema: dict) -> None:
     wrong = {"run": "x", "rare": {"cohort": {"source": "phenopackets"}}}
     assert complete({**wrong, "tracks": ["tissue"]}, schema)["tracks"] == ["tissue"]

@@ -71,6 +71,17 @@ def test_damaged_weights_are_refused(random_base: Path, tmp_path: Path) -> None:
         models.write_local(str(source), tmp_path / "base")
 
 
+def test_weights_that_were_cut_later_are_named(random_base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(random_base, folder)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.unlink()  # it may be shared with the other folder
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"model\.safetensors is no whole.*prepare_base_model"):
+        models.load_model(folder, dtype="float32", attention="eager")
+
+
 def test_missing_bases_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"rare\.student\.base\.id.*nowhere"):
         models.write_local("nowhere", tmp_path / "base")

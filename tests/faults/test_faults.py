@@ -12,7 +12,6 @@ import hashlib
 import http.server
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -53,7 +52,7 @@ def same_results(folder: Path, whole: Path) -> None:
 
 
 def copied(whole: Path, folder: Path) -> Path:
-    """Everything of the finished run, times included."""
+    """Everything of the finished run, times included, in a folder as deep: code is named relatively."""
     place(folder)
     names = ("resources", "results", "benchmarks", "logs", ".snakemake")
     subprocess.run(["cp", "-a", *(str(whole / name) for name in names), str(folder)], check=True)
@@ -132,7 +131,7 @@ def test_two_runs_at_once_in_one_folder(whole: Path, tmp_path: Path) -> None:
 
 def test_clocks_that_differ(whole: Path, tmp_path: Path) -> None:
     """Files of a machine whose clock is an hour ahead, or behind."""
-    folder = copied(whole, tmp_path / "clocks")
+    folder = copied(whole, tmp_path)
     now = time.time()
     ahead = [folder / RARE / name for name in ("cohort/cases.parquet", "teacher/teacher.parquet")]
     behind = [folder / RARE / name for name in ("preferences/train.parquet", "metrics.csv")]
@@ -182,12 +181,11 @@ def test_files_that_are_seen_late(whole: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_half_written_model_folder(whole: Path, tmp_path: Path) -> None:
-    folder = copied(whole, tmp_path / "half")
+    folder = copied(whole, tmp_path)
     weights = folder / "resources/models/tiny-random/model.safetensors"
     whole_bytes = weights.read_bytes()
     weights.write_bytes(whole_bytes[: len(whole_bytes) // 2])
-    shutil.rmtree(folder / RARE / "evaluation")
-    failed = snakemake(folder, *SMOKE, check=False)
+    failed = snakemake(folder, *SMOKE, "--forcerun", "generate_answers", check=False)
     assert failed.returncode != 0
     told = failed.stdout + _logs(folder)
     assert re.search(r"model\.safetensors", told) and "Traceback" not in _logs(folder)
@@ -241,13 +239,12 @@ def test_a_truncated_download(tmp_path: Path) -> None:
 
 
 def test_results_moved_to_another_folder(whole: Path, tmp_path: Path) -> None:
-    folder = copied(whole, tmp_path / "before")
-    moved = tmp_path / "elsewhere" / "after"
-    moved.parent.mkdir()
+    folder = copied(whole, tmp_path)
+    moved = tmp_path.with_name(f"{tmp_path.name}-moved")
     folder.rename(moved)
     assert not folder.exists()
     assert "Nothing to be done" in snakemake(moved, *SMOKE).stdout
     (moved / RARE / "metrics.csv").unlink()
-    done = snakemake(moved, *SMOKE)
+    done = snakemake(moved, f"{RARE}/metrics.csv", *SMOKE)
     assert not ran(done.stdout) & {"train_student", "train_teacher", "generate_answers"}
     same_results(moved, whole)

@@ -336,6 +336,12 @@ def require_files(config: Mapping[str, Any]) -> None:
         for key, path in named.items()
         if path and not os.path.exists(path)  # no error for a name that no file can have
     ]
+    # to Snakemake {x} is a wildcard and <x> a path variable, and it knows no escape
+    missing += [
+        f"{key}: {path} has a brace or an angle bracket in its name"
+        for key, path in named.items()
+        if set("{<") & set(path or "")
+    ]
     if missing:
         raise InputError("\n  " + "\n  ".join(missing), file="configuration")
 

@@ -8,6 +8,7 @@ Nothing else is trusted: no pickled weights, no code from a model repository.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -245,12 +246,18 @@ def load_model(
         adapter: a PEFT folder to put on top, ready for inference.
 
     Raises:
-        InputError: the device or packages that ``nf4`` needs are missing.
+        InputError: weights are damaged or were cut, or the device or packages that ``nf4`` needs are missing.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     _quiet()
+    for file in sorted(Path(folder).glob("*.safetensors")):
+        try:
+            _count_parameters(file)
+        except InputError as error:
+            remedy = "delete the folder, or snakemake --forcerun prepare_base_model"
+            raise InputError(f"{error}; {remedy}", file=Path(folder).name) from error
     extra: dict[str, Any] = {}
     if quantization == "nf4":
         require_nf4()
@@ -346,14 +353,28 @@ def _save(
         return finish_base(temporary, card, card["id"])
 
 
+def _count_parameters(file: Path) -> int:
+    """Read from the header, which must fit the length of the file.
+
+    Raises:
+        InputError: it is damaged or was cut.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            shapes = [tensors.get_slice(key).get_shape() for key in tensors.keys()]  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file.name} is no whole safetensors file: {error}") from error
+    return sum(math.prod(shape) for shape in shapes)
+
+
 def finish_base(folder: Path, card: dict[str, Any], name: str) -> dict[str, Any]:
     """Check a nearly finished base folder and write its base_model.json.
 
     Raises:
         InputError: config, safetensors or tokenizer are missing or damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     weights = sorted(folder.glob("*.safetensors"))
     missing = [
         what
@@ -366,19 +387,10 @@ def finish_base(folder: Path, card: dict[str, Any], name: str) -> dict[str, Any]
     ]
     if missing:
         raise InputError(f"{name} holds no {', no '.join(missing)}", field="rare.student.base.id")
-    parameters = 0
-    for file in weights:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                for key in tensors.keys():  # noqa: SIM118 (not a mapping)
-                    count = 1
-                    for size in tensors.get_slice(key).get_shape():
-                        count *= size
-                    parameters += count
-        except (SafetensorError, OSError) as error:
-            raise InputError(
-                f"{name}: {file.name} is no whole safetensors file: {error}", field="rare.student.base.id"
-            ) from error
+    try:
+        parameters = sum(map(_count_parameters, weights))
+    except InputError as error:
+        raise InputError(f"{name}: {error}", field="rare.student.base.id") from error
     load_tokenizer(folder)
     card = {
         "licence": _readme_licence(folder / "README.md"),
