@@ -259,6 +259,11 @@ def test_costs_tell_trials_from_trainings() -> None:
     assert "learning rate on trial" not in words(cost_figure(results, simulated=False))
 
 
+def test_costs_of_a_training_that_only_went_on_from_its_end() -> None:
+    figure = cost_figure(training().assign(seconds_per_pair=float("nan")), simulated=False)
+    assert figure.axes[3].get_xlim() == (0, 1)
+
+
 def test_patients_are_numbered_and_marked() -> None:
     shown = words(case_figure(cases(), simulated=False))
     assert any(text.startswith("Patient 1: ") for text in shown)

@@ -47,7 +47,9 @@ def cost_figure(training: pd.DataFrame, *, simulated: bool, track: str = "rare")
                 axes.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
                 _marks(axes, training[training["arm"] == one.key], height, column, unit, HUES[one.group])
             name_rows(axes, arms, heights)
-            axes.set_xlim(0, 1.12 * (training[column].max() / unit))
+            most = training[column].max() / unit
+            # a training that only went on from its last step has no time per pair
+            axes.set_xlim(0, 1.12 * most if most > 0 else 1)
             axes.xaxis.set_major_locator(MaxNLocator(2))
             axes.grid(axis="x", color=FAINT, linewidth=0.4)
             axes.set_title(f"{letter} {title}", fontsize=7)
