@@ -9,6 +9,8 @@ from pathlib import Path
 import slurm
 from long_training import STEPS, assert_same, ended, prepare, saved, submit, summary
 
+pytest_plugins = ["cluster_fixtures"]
+
 
 def test_preempted_it_saves_and_the_requeued_job_goes_on(
     cluster: slurm.Cluster, uninterrupted: Path, tmp_path: Path

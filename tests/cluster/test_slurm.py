@@ -12,6 +12,8 @@ from long_training import PROFILE
 
 from workflow_tools import place, snakemake
 
+pytest_plugins = ["cluster_fixtures"]
+
 HERE = Path(__file__).resolve().parent
 SMOKE = ("--configfile", "config/smoke.yaml", str(HERE / "gpus.yaml"))
 GPU_RULES = {

@@ -1,4 +1,4 @@
-"""A Slurm for the tests of this folder; without ``make test-slurm`` they are skipped."""
+"""A Slurm for the tests of this folder, skipped without ``make test-slurm``; conftest.py is one folder up."""
 
 from __future__ import annotations
 
