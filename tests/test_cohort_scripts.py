@@ -55,6 +55,7 @@ SPLIT = {
     "test_fraction": 0.25,
     "validation_fraction": 0.1,
     "unseen_disease_fraction": 0.1,
+    "stratified": True,
     "folds": 2,
     "max_train_cases_per_disease": None,
     "max_test_cases_per_disease": None,
