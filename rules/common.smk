@@ -15,7 +15,14 @@ _root = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(_root / "workflow" / "scripts"))
 
 from mintflow.code import sources as _sources
-from mintflow.config import canonical, complete, lookup as lookup_key, read_schema, require_files
+from mintflow.config import (
+    canonical,
+    complete,
+    lookup as lookup_key,
+    nameable,
+    read_schema,
+    require_files,
+)
 from mintflow.errors import InputError
 
 try:
@@ -146,7 +153,7 @@ def slide_files(wildcards):
     if SLIDES["source"] == "synthetic":
         return [_drawn]
     paths = [path for row in BATCH_ROWS[wildcards.batch] for path in (row.path, row.roi) if path]
-    return [path for path in paths if not set("{<") & set(path) and os.path.exists(path)]
+    return [path for path in paths if nameable(path) and os.path.exists(path)]
 
 
 def tile_set_source(wildcards):

@@ -19,7 +19,7 @@ TARGETS["downloads"] = {
         for base in (arm.student["base"] for arm in PLANS[track].arms.values())
         if base["kind"] in _come
     ]
-    for track in TRACKS
+    for track in PLANS
 }
 
 

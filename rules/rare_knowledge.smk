@@ -14,7 +14,7 @@ OUTPUTS:
     leak-free       = results/{run}/rare/knowledge/*.parquet
 """
 
-TARGETS["downloads"].setdefault("rare", []).append("resources/wheels/pheval.whl")
+TARGETS["downloads"]["rare"].append("resources/wheels/pheval.whl")
 
 
 rule compile_knowledge:

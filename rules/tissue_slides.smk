@@ -33,7 +33,7 @@ for _row in SLIDE_ROWS:
 BATCHES = [name for name, rows in BATCH_ROWS.items() if rows]
 TILE_FOLDERS = [f"{TISSUE}/tiles/{name}" for name in BATCHES]
 TILE_FILES = TILE_FOLDERS + [f"{TISSUE}/tile_sets/{name}.parquet" for name in TILE_SETS]
-TARGETS["downloads"].setdefault("tissue", []).extend(
+TARGETS["downloads"]["tissue"].extend(
     f"resources/tile_sets/{name}" for name in TILE_SETS if TILE_SETS[name]["hub"]
 )
 

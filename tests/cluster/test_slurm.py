@@ -48,8 +48,6 @@ def test_every_rule_ran_as_a_job_and_none_on_the_head(
     assert Counter(job.rule for job in jobs) == plan
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert (folder / "results/smoke/report.html").stat().st_size > 10_000
-    # what a job saw of Slurm is what no process of the head has
-    assert not list(folder.glob("core*"))
 
 
 def test_gpu_rules_asked_for_a_gpu_and_got_it(

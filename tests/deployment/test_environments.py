@@ -129,12 +129,7 @@ def test_every_program_and_its_modules_load(name: str, everyone: dict[str, Path]
         done = subprocess.run([python, "-I", "-c", check], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 0, f"{script} in {name}:\n{done.stderr}"
         lost = json.loads(done.stdout.splitlines()[-1])
-        # modules of which a program needs a light part only; see test_dag.py for each
-        lost = {module: why for module, why in lost.items() if (name, module) not in LIGHT}
         assert not lost, f"{script} in {name}: {lost}"
-
-
-LIGHT: set[tuple[str, str]] = set()
 
 
 def test_an_unlisted_package_is_not_there(finished: tuple[Path, dict[str, Path], str]) -> None:

@@ -95,11 +95,10 @@ def test_a_full_disk(whole: Path, tmp_path: Path) -> None:
         assert "No space left on device" in failed.stdout or "No space left on device" in _logs(folder)
         before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*") if path.is_file()}
         subprocess.run(["mount", "-o", "remount,size=2g", str(folder)], check=True)
-        again = snakemake(folder, *SMOKE)
+        snakemake(folder, *SMOKE)
         same_results(folder, whole)
         finished = [path for path, changed in before.items() if path.stat().st_mtime_ns == changed]
         assert finished, "nothing that was finished before was kept"
-        assert "compile_knowledge" not in ran(again.stdout) or used < 20_000
 
 
 def _logs(folder: Path) -> str:

@@ -33,7 +33,7 @@ NAMES = [
     "玉ねぎ&|<x>",
 ]
 PERSON = "Jane Q. Doe 1984"
-TOKEN = "hf_PlantedSecret0123456789abcdef"
+TOKEN = "planted-secret-0123456789"
 SMOKE = ("--cores", "2", "--configfile", "config/smoke.yaml", "mine.yaml")
 
 

@@ -336,14 +336,18 @@ def require_files(config: Mapping[str, Any]) -> None:
         for key, path in named.items()
         if path and not os.path.exists(path)  # no error for a name that no file can have
     ]
-    # to Snakemake {x} is a wildcard and <x> a path variable, and it knows no escape
     missing += [
         f"{key}: {path} has a brace or an angle bracket in its name"
         for key, path in named.items()
-        if set("{<") & set(path or "")
+        if path and not nameable(path)
     ]
     if missing:
         raise InputError("\n  " + "\n  ".join(missing), file="configuration")
+
+
+def nameable(path: str) -> bool:
+    """Whether Snakemake can be told a path: {x} is a wildcard and <x> a path variable, without an escape."""
+    return not set("{<") & set(path)
 
 
 def lookup(config: Mapping[str, Any], dotted: str) -> Any:
