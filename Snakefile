@@ -16,6 +16,13 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+if config["container"]:
+
+    containerized: config["container"]
+
+
 include: "rules/arms.smk"
 include: "rules/models.smk"
 include: "rules/rare_knowledge.smk"

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -334,17 +335,37 @@ def _third_party(path: Path) -> set[str]:
     return found - sys.stdlib_module_names - {"mintflow"}
 
 
+# packages whose module has another name
+_MODULES = {
+    "yaml": "pyyaml",
+    "torch": "pytorch",
+    "matplotlib": "matplotlib-base",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "openslide": "openslide-python",
+}
+
+
+def _programs() -> Iterator[tuple[str, str, set[str]]]:
+    """For every rule its program, its environment and the packages, by conda's names, that both import."""
+    scripts = ROOT / "workflow" / "scripts"
+    for rules in sorted((ROOT / "rules").glob("*.smk")):
+        for block in rule_blocks(rules):
+            script = re.search(r'code=code\("(\w+)"\)', block).group(1)
+            env = re.search(r'"\.\./envs/(\w+)\.yaml"', block).group(1)
+            files = map(Path, sources(scripts / f"{script}.py", scripts / "mintflow"))
+            found = set().union(*map(_third_party, files))
+            yield script, env, {_MODULES.get(name, name).replace("-", "_") for name in found}
+
+
+def _listed(env: str) -> set[str]:
+    text = (ROOT / f"envs/{env}.yaml").read_text(encoding="utf-8")
+    return {name.replace("-", "_") for name in re.findall(r"^  - ([\w.-]+)=", text, flags=re.M)}
+
+
 def test_every_environment_lists_what_its_scripts_import() -> None:
     """What only another program's part of a shared module imports is named here, with the reason."""
-    names = {
-        "yaml": "pyyaml",
-        "torch": "pytorch",
-        "matplotlib": "matplotlib-base",
-        "PIL": "pillow",
-        "skimage": "scikit-image",
-        "sklearn": "scikit-learn",
-        "openslide": "openslide-python",
-    }
     not_reached = {
         ("fetch_wheel", "pandas"),  # io.py imports both for tables only
         ("fetch_wheel", "pyarrow"),
@@ -359,15 +380,25 @@ def test_every_environment_lists_what_its_scripts_import() -> None:
         ("train_tile_teacher", "peft"),
     }
     optional = {"bitsandbytes"}  # QLoRA on a GPU; its absence is a clear error
-    scripts = ROOT / "workflow" / "scripts"
-    for rules in sorted((ROOT / "rules").glob("*.smk")):
-        for block in rule_blocks(rules):
-            script = re.search(r'code=code\("(\w+)"\)', block).group(1)
-            env = re.search(r'"\.\./envs/(\w+)\.yaml"', block).group(1)
-            listed = set(re.findall(r"^  - ([\w.-]+)=", (ROOT / f"envs/{env}.yaml").read_text(), flags=re.M))
-            files = map(Path, sources(scripts / f"{script}.py", scripts / "mintflow"))
-            needed = set().union(*map(_third_party, files)) - optional
-            known = {package.replace("-", "_") for package in listed}
-            missing = {name for name in needed if names.get(name, name).replace("-", "_") not in known}
-            missing = {name for name in missing if (env, name) not in not_reached}
-            assert not missing, f"{script}: {env}.yaml does not list {sorted(missing)}"
+    for script, env, needed in _programs():
+        missing = {name for name in needed - optional - _listed(env) if (env, name) not in not_reached}
+        assert not missing, f"{script}: {env}.yaml does not list {sorted(missing)}"
+
+
+def test_no_environment_lists_what_none_of_its_programs_needs() -> None:
+    """What only a library loads, when it is asked for something, is named here, with the reason."""
+    by_a_library = {
+        "accelerate": "transformers.Trainer, and weights that are placed while they are read",
+        "gguf": "transformers, to read the embedded base model",
+        "jinja2": "chat templates",
+        "safetensors": "adapters and weights",
+        "markupsafe": "pinned with jinja2",
+    }
+    needed: dict[str, set[str]] = {}
+    for _, env, packages in _programs():
+        needed.setdefault(env, set()).update(packages)
+    for env, packages in needed.items():
+        spare = _listed(env) - packages - by_a_library.keys() - {"python", "pip"}
+        assert not spare, f"{env}.yaml lists {sorted(spare)}, which nothing imports"
+    assert needed.keys() == {path.stem for path in (ROOT / "envs").glob("*.yaml")}
+    assert by_a_library.keys() <= set().union(*map(_listed, needed))

@@ -1,4 +1,6 @@
-"""A real Slurm on this machine's loopback address: controller, one node, accounting, stand-in GPUs.
+"""A real Slurm on this machine's loopback address: controller, a node, accounting, stand-in GPUs.
+
+A second node, on the same machine, is there for the tests that ask for it (``start_node(SECOND)``).
 
 For tests, as root, where no other Slurm is configured. GPUs are device nodes that Slurm schedules as it
 would real ones; nothing can be computed on them. Debian's packages: see ``PACKAGES``.
@@ -24,8 +26,9 @@ PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld",
 ETC = Path("/etc/slurm")  # jobs read it there: the executor plugin takes SLURM_CONF out of their environment
 MARK = "# written by mintflow's tests"
 GPUS = 2
+SECOND = "second"  # has one GPU
 PATIENCE = 60.0
-CONTROL, NODE, DATABASE, SQL = 16817, 16818, 16819, 13306
+CONTROL, NODE, DATABASE, SQL, SECOND_NODE = 16817, 16818, 16819, 13306, 16820
 
 _CONTROLLER = """{mark}
 ClusterName=mintflow
@@ -33,9 +36,9 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 SlurmctldPort={control}
 SlurmdPort={node}
 SlurmctldTimeout=10
@@ -63,8 +66,11 @@ GresTypes=gpu
 SlurmctldParameters=idle_on_node_suspend
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={cpus} \\
     ThreadsPerCore=1 RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
-PartitionName=urgent Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=10
+NodeName={second} NodeHostname={host} NodeAddr=127.0.0.1 Port={second_node} CPUs={cpus} Boards=1 \\
+    SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes={host} Default=NO MaxTime=INFINITE State=UP PriorityTier=10
+PartitionName=pair Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=1
 """
 
 _DATABASE = """{mark}
@@ -143,11 +149,12 @@ class Cluster:
             daemon.kill()
             daemon.wait(20)
 
-    def start_node(self) -> None:
-        """Start slurmd and wait until the controller counts on it."""
-        self.launch("slurmd", "slurmd", "-D", "-c")
-        run("scontrol", "update", f"NodeName={host()}", "State=RESUME", check=False)
-        wait_for(lambda: self.node_state() in ("idle", "mixed", "allocated"), "the node", self)
+    def start_node(self, name: str | None = None) -> None:
+        """Start a node's slurmd, the first one's by default, and wait until the controller counts on it."""
+        node = name or host()
+        self.launch(name or "slurmd", "slurmd", "-D", "-c", "-N", node)
+        run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+        wait_for(lambda: self.node_state(node) in ("idle", "mixed", "allocated"), f"the node {node}", self)
 
     def lose_node(self) -> None:
         """Power cut: slurmd and every process of every job are killed, the controller is told nothing."""
@@ -156,9 +163,10 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
         self.end("slurmd", kill=True)
 
-    def node_state(self) -> str:
-        """As sinfo has it, without its flags."""
-        return run("sinfo", "--noheader", "--format=%T", check=False).strip().rstrip("*~#")
+    def node_state(self, node: str | None = None) -> str:
+        """As sinfo has it, without its flags; of the first node by default."""
+        asked = ("sinfo", "--noheader", "--partition=pair", f"--nodes={node or host()}", "--format=%T")
+        return run(*asked, check=False).strip().rstrip("*~#")
 
     def jobs(self) -> list[Job]:
         """All jobs so far, from the accounting database, requeued ones once."""
@@ -234,6 +242,8 @@ def _configure(folder: Path) -> None:
         "gpus": GPUS,
         "control": CONTROL,
         "node": NODE,
+        "second": SECOND,
+        "second_node": SECOND_NODE,
         "database": DATABASE,
         "sql": SQL,
     }
@@ -241,11 +251,12 @@ def _configure(folder: Path) -> None:
     (ETC / "slurm.conf").write_text(_CONTROLLER.format(**values))
     (ETC / "slurmdbd.conf").write_text(_DATABASE.format(**values))
     (ETC / "slurmdbd.conf").chmod(0o600)
-    devices = [folder / "devices" / f"gpu{number}" for number in range(GPUS)]
+    devices = [folder / "devices" / f"gpu{number}" for number in range(GPUS + 1)]
     for number, device in enumerate(devices):
         if not device.exists():  # a device without a driver: it can be named and counted, not opened
             os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(195, 100 + number))
-    lines = [f"NodeName={host()} Name=gpu File={device}\n" for device in devices]
+    nodes = [host()] * GPUS + [SECOND]
+    lines = [f"NodeName={node} Name=gpu File={device}\n" for node, device in zip(nodes, devices, strict=True)]
     (ETC / "gres.conf").write_text(f"{MARK}\n" + "".join(lines))
 
 

@@ -140,6 +140,23 @@ def test_an_unlisted_package_is_not_there(finished: tuple[Path, dict[str, Path],
         assert "ModuleNotFoundError" in done.stderr, package
 
 
+def test_the_recipe_of_a_container_holds_every_environment(tmp_path: Path) -> None:
+    """What ``--containerize`` writes; a configuration that names the image has the same recipe."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    recipe = subprocess.run(
+        [*command, "--containerize", "apptainer", *SMOKE],
+        cwd=place(tmp_path),
+        env=ENVIRONMENT | conda_environment(),
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for path in (ROOT / "envs").glob("*.yaml"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert line.strip() in recipe, f"{path.name}: {line}"
+    assert recipe.count("conda env create") >= len(list((ROOT / "envs").glob("*.yaml")))
+
+
 def test_the_double_refuses_what_is_no_pinned_package(tmp_path: Path) -> None:
     (tmp_path / "loose.yaml").write_text("dependencies:\n  - python=3.11\n  - numpy\n")
     command = ["conda", "env", "create", "--file", tmp_path / "loose.yaml", "--prefix", tmp_path / "env"]
