@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import subprocess
 import sys
@@ -15,8 +16,6 @@ SCRIPTS = sorted((Path(__file__).resolve().parent.parent / "workflow" / "scripts
 
 
 def test_settings_from_text_and_file(tmp_path: Path) -> None:
-    import argparse
-
     (tmp_path / "s.json").write_text('{"k": 3}')
     assert cli.settings('{"k": 3}') == cli.settings(str(tmp_path / "s.json")) == {"k": 3}
     for wrong in ("{k: 3}", "nowhere.json", str(tmp_path)):
@@ -29,6 +28,23 @@ def test_progress_reports_and_passes_items_on(caplog: pytest.LogCaptureFixture) 
         assert list(cli.progress(range(3), 3, "counting", every=0)) == [0, 1, 2]
     assert "counting: 1/3 (33 %)" in caplog.text
     assert "counting: 3 done" in caplog.text
+
+
+def test_a_warning_names_no_path_of_this_machine(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import warnings\nfrom mintflow import cli\n"
+        "cli.run(lambda _: warnings.warn('something is old', FutureWarning),"
+        " cli.parser('', with_settings=False))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program],
+        env={"PYTHONPATH": str(SCRIPTS[0].parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "FutureWarning: something is old\n"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

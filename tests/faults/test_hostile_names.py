@@ -145,6 +145,6 @@ def test_no_secret_gets_out(finished: Path) -> None:
         assert TOKEN.encode() not in data, relative
         if not inside & set(relative.parts):
             assert PERSON.encode() not in data, relative
-        if path.suffix in (".html", ".json", ".md", ".csv", ".jsonl", ".svg"):
+        if path.suffix in (".html", ".json", ".md", ".csv", ".jsonl", ".svg", ".log"):
             assert str(finished).encode() not in data, relative
             assert ENVIRONMENT.get("HOME", "/root").encode() + b"/" not in data, relative

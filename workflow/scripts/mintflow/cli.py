@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,6 +56,8 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    # without the file that warns: its path is this machine's
+    warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {message}\n"
     args = arguments.parse_args()
     try:
         main(args)
