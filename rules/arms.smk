@@ -4,7 +4,7 @@ The students of each track as the configuration lists them: arms, seeds, learnin
 Helper functions only: what the jobs of one student read. No rule is here.
 """
 
-from mintflow.arms import CONTROLS as KINDS_OF_CONTROL, PRIMARY, RATE, SEED, Plan
+from mintflow.arms import CONTROLS as KINDS_OF_CONTROL, DEFAULT_PAIRS, PRIMARY, RATE, SEED, Plan
 from mintflow.sweeps import sizes, sweeps
 
 PLANS = {track: Plan(config[track], track) for track in ("rare", "tissue")}
@@ -108,6 +108,14 @@ def pairs_in(folder, track, split):
     return lambda wildcards: f"{folder}/{JOBS[track][wildcards.arm].arm.pairs}/{split}.parquet"
 
 
+def standard_in(folder, track):
+    """The pairs that set the token budget of a job, where its own are others."""
+    default = f"{folder}/{DEFAULT_PAIRS}/train.parquet"
+    return lambda wildcards: (
+        default if JOBS[track][wildcards.arm].arm.pairs != DEFAULT_PAIRS else []
+    )
+
+
 def objective_of(track):
     """What a job minimises."""
     return lambda wildcards: JOBS[track][wildcards.arm].arm.kind
@@ -189,12 +197,6 @@ def size_cards(track):
 
 def settings_of_calibration(track, label):
     """What a calibration depends on, as canonical JSON."""
+    keys = {"unit": "bootstrap_unit", "samples": "bootstrap_samples", "seed": "seed"}
     options = config[track]["evaluation"]
-    return packed(
-        {
-            "label": label,
-            "unit": options["bootstrap_unit"],
-            "samples": options["bootstrap_samples"],
-            "seed": options["seed"],
-        }
-    )
+    return packed({"label": label} | {name: options[key] for name, key in keys.items()})

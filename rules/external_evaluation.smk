@@ -61,6 +61,7 @@ rule score_external:
             --candidates {input.candidates:q} \
             --profiles {input.profiles:q} \
             --ic {input.ic:q} \
+            --leakage {input.leakage:q} \
             --run-scores {input.run_scores:q} {params.images:q} \
             --output-scores {output.scores:q} \
             --output-summary {output.summary:q} 2>&1 | tee {log:q}

@@ -27,7 +27,7 @@ if config["rare"]["cohort"]["url"] and not config["rare"]["cohort"]["path"]:
 # Which keys of rare.cohort a rule reads: the others re-run nothing.
 _choosing = ("source", "min_terms", "min_cases", "min_publications", "max_diseases")
 _reading = (
-    *("source", "path", "url", "sha256", "max_file_mb", "max_total_mb"),
+    *("source", "path", "url", "sha256", "max_file_mb", "max_total_mb", "vcf_folder"),
     *("min_terms", "min_publications", "max_diseases", "simulation"),
 )
 

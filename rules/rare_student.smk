@@ -31,6 +31,7 @@ rule train_student:
         base=base_of("rare"),
         train=pairs_in(RARE, "rare", "train"),
         validation=pairs_in(RARE, "rare", "validation"),
+        standard=standard_in(RARE, "rare"),
         rate=learning_rate_in(RARE, "rare"),
     output:
         **_merged,
@@ -55,6 +56,7 @@ rule train_student:
         launcher=of_arm("rare", "launcher"),
         objective=objective_of("rare"),
         rate=lambda wildcards, input: optional("--learning-rate", input.rate),
+        standard=lambda wildcards, input: optional("--standard", input.standard),
         trial=trial_flag,
         checkpoints=f"{RARE}/student/{{arm}}/checkpoints",
         merged=lambda wildcards, output: optional("--output-merged", output.get("merged")),
@@ -67,7 +69,7 @@ rule train_student:
             --arm {params.objective} {params.rate:q} {params.trial} \
             --base {input.base:q} \
             --train {input.train:q} \
-            --validation {input.validation:q} {params.images:q} \
+            --validation {input.validation:q} {params.standard:q} {params.images:q} \
             --checkpoints {params.checkpoints:q} \
             --threads {threads} \
             --output-adapter {output.adapter:q} {params.merged:q} \

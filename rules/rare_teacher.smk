@@ -23,6 +23,7 @@ _ranking_inputs = {
     "candidates": f"{RARE}/knowledge/candidates.parquet",
     "profiles": f"{RARE}/knowledge/profiles.parquet",
     "ic": f"{RARE}/knowledge/information_content.parquet",
+    "leakage": f"{RARE}/knowledge/leakage.json",
 }
 
 
@@ -66,6 +67,7 @@ rule train_teacher:
             --candidates {input.candidates:q} \
             --profiles {input.profiles:q} \
             --ic {input.ic:q} \
+            --leakage {input.leakage:q} \
             --mondo {input.mondo:q} {params.images:q} \
             --output-scores {output.scores:q} \
             --output-summary {output.summary:q} 2>&1 | tee {log:q}
@@ -106,6 +108,7 @@ rule score_yardstick:
             --candidates {input.candidates:q} \
             --profiles {input.profiles:q} \
             --ic {input.ic:q} \
+            --leakage {input.leakage:q} \
             --output-scores {output.scores:q} \
             --output-summary {output.summary:q} 2>&1 | tee {log:q}
         """

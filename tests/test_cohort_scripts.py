@@ -34,6 +34,7 @@ COHORT: dict[str, Any] = {
     "sha256": None,
     "max_file_mb": 1,
     "max_total_mb": 10,
+    "vcf_folder": None,
     "min_terms": 1,
     "min_publications": 2,
     "max_diseases": None,
@@ -61,7 +62,13 @@ SPLIT = {
     "max_test_cases_per_disease": None,
     "seed": 3,
 }
-GENOTYPES = {"decoys": 1, "decoy_source": "candidates", "max_vcf_variants": 10, "seed": 2}
+GENOTYPES = {
+    "decoys": 1,
+    "decoy_source": "candidates",
+    "max_vcf_variants": 10,
+    "max_vcf_records": 50,
+    "seed": 2,
+}
 
 Call = Callable[..., None]
 

@@ -6,6 +6,7 @@ The number of examples is MINTFLOW_FUZZ (60 a reader; thousands for a night). Th
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import multiprocessing
 import os
@@ -13,15 +14,17 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from mintflow import patient_sheet, phenopackets, rois, sheets, vcf
+from mintflow import genotypes, patient_sheet, phenopackets, rois, sheets, vcf
 from mintflow.config import complete, read_schema
 from mintflow.errors import InputError
 from mintflow.quarantine import Quarantine
+from patients import diagnosis
 from workflow_tools import phenopacket
 
 FUZZ = settings(
@@ -101,11 +104,27 @@ def written(content: Any) -> bytes:
 
 
 def is_told(problem: InputError) -> bool:
-    """Whether a message says where: a file, a record or a field."""
-    return bool(str(problem).strip()) and any((problem.file, problem.record, problem.field))
+    """Whether a message says what is wrong and where: the file and the field, or the record of it."""
+    return bool(problem.problem.strip() and problem.file and (problem.field or problem.record))
 
 
-PACKET = phenopacket(1, 100000, 20000001)
+PACKET = phenopacket(1, 100000, 20000001) | {
+    "subject": {
+        "id": "Patient 1",
+        "sex": "FEMALE",
+        "timeAtLastEncounter": {
+            "ageRange": {"start": {"iso8601duration": "P3Y"}, "end": {"iso8601duration": "P4Y6M"}}
+        },
+    },
+    "interpretations": [{"id": "i", "diagnosis": diagnosis("OMIM:100000")}],
+    "files": [
+        {
+            "uri": "file://vcfs/a.vcf",
+            "individualToFileIdentifiers": {"Patient 1": "s"},
+            "fileAttributes": {"fileFormat": "VCF"},
+        }
+    ],
+}
 
 
 @FUZZ
@@ -113,6 +132,7 @@ PACKET = phenopacket(1, 100000, 20000001)
 @example(b'{"id": ' + b"[" * 100_000)
 @example(b'{"id": 1e999, "id": NaN}')
 @example(b"\xff\xfe{}")
+@example(written(PACKET | {"files": [{"uri": "file://[a.vcf"}]}))
 def test_phenopackets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("packets")
     (folder / "a.json").write_bytes(data)
@@ -129,17 +149,53 @@ def test_phenopackets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> 
 
 
 SHEET = (
-    "id\tphenotypes\tdisease\tpublication\tsex\tage\nx\tHP:0001250;HP:0001263\tOMIM:100000\tPMID:1\tMALE\t3\n"
+    "case_id\thpo_ids\tdisease_id\tpublication\tsex\tage_years\tgenes\n"
+    "x\tHP:0001250;HP:0001263\tOMIM:100000\tPMID:1\tMALE\t3\tGENE1;GENE2\n"
+    "y\tHP:0001250\tOMIM:100001\tPMID:2\tF\t\t\n"
 )
 
 
+@st.composite
+def cells(draw: st.DrawFn, sheet: str) -> bytes:
+    """A sheet of which one to three cells are replaced."""
+    lines = [line.split("\t") for line in sheet.splitlines()]
+    for _ in range(draw(st.integers(1, 3))):
+        line = draw(st.sampled_from(lines[1:]))
+        line[draw(st.integers(0, len(line) - 1))] = str(draw(SCALARS))
+    return "\n".join(map("\t".join, lines)).encode("utf-8", "surrogatepass")
+
+
 @FUZZ
-@given(torn(SHEET.encode()) | st.binary(max_size=60))
+@given(cells(SHEET) | torn(SHEET.encode()) | st.binary(max_size=60))
+@example(SHEET.encode())
 def test_patient_sheets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("sheet") / "patients.tsv"
     path.write_bytes(data)
+    aside = Quarantine("fuzz")
     try:
-        patient_sheet.read(path, Quarantine("fuzz"), max_mb=1)
+        found = patient_sheet.read(path, aside, max_mb=1)
+        assert data != SHEET.encode() or (len(found.cases) == 2 and not aside.rows)
+        assert len(found.cases) and all(row[1] and row[2] and row[3] and row[5] for row in aside.rows)
+    except InputError as problem:
+        assert is_told(problem)
+
+
+SAMPLES = "case_id\tvcf\tsample\nx\ta.vcf\ts\ny\tb.vcf\t\n"
+
+
+@FUZZ
+@given(cells(SAMPLES) | torn(SAMPLES.encode()) | st.binary(max_size=60))
+@example(SAMPLES.encode())
+@example(b"case_id\tvcf\tsample\nx\t" + b"a" * 200_000 + b"\ts\n")
+def test_sample_sheets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("sheet") / "samples.tsv"
+    path.write_bytes(data)
+    aside = Quarantine("fuzz")
+    try:
+        found = genotypes.read_sample_sheet(path, pd.DataFrame({"case_id": ["x", "y"]}), aside)
+        assert data != SAMPLES.encode() or (len(found) == 2 and not aside.rows)
+        assert set(found["case_id"]) <= {"x", "y"}
+        assert all(row[1] and row[2] and row[3] and row[5] for row in aside.rows)
     except InputError as problem:
         assert is_told(problem)
 
@@ -148,12 +204,15 @@ SLIDES = "slide\tpatient\tpath\tlabel\troi\tmpp\na\tp\ta.svs\tgland\ta.geojson\t
 
 
 @FUZZ
-@given(torn(SLIDES.encode()) | st.binary(max_size=60))
+@given(cells(SLIDES) | torn(SLIDES.encode()) | st.binary(max_size=60))
+@example(SLIDES.encode())
+@example(SLIDES.encode() + b"b\tp\t" + b"x" * 200_000 + b"\t\t\t\n")
 def test_slide_sheets(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("sheet") / "slides.tsv"
     path.write_bytes(data)
     try:
         rows, problems = sheets.read_sheet(path)
+        assert data != SLIDES.encode() or (len(rows) == 1 and not problems)
         assert all(problem.reason for problem in problems)
         assert all(sheets.file_name(row.slide) and "/" not in sheets.file_name(row.slide) for row in rows)
     except InputError as problem:
@@ -201,7 +260,7 @@ VARIANTS = (
 
 def _read_vcf(path: Path, sample: str, said: Any) -> None:
     try:
-        vcf.read(path, sample, 100)
+        vcf.read(path, sample, max_variants=100, max_records=1000)
     except vcf.UnreadableVcf as problem:
         said.send(bool(problem.field and problem.reason))
     else:
@@ -209,7 +268,13 @@ def _read_vcf(path: Path, sample: str, said: Any) -> None:
 
 
 @FUZZ
-@given(torn(VARIANTS.encode()) | st.binary(max_size=60), TEXT)
+@given(
+    torn(VARIANTS.encode())
+    | torn(VARIANTS.encode()).map(gzip.compress)
+    | torn(gzip.compress(VARIANTS.encode())),
+    st.just("s") | TEXT,
+)
+@example(VARIANTS.encode(), "s")
 def test_vcfs(tmp_path_factory: pytest.TempPathFactory, data: bytes, sample: str) -> None:
     """In a process of its own: the reader is C, and a crash would be the workflow's."""
     path = tmp_path_factory.mktemp("vcf") / "a.vcf"
@@ -240,9 +305,9 @@ def test_configurations(name: str) -> None:
             found = complete(config, schema)
             assert found["run"]
         except InputError as problem:
-            assert str(problem).strip()
-            assert any(key in str(problem) for key in ("run", "rare", "tissue", "tracks", "configuration")), (
-                problem
-            )
+            assert problem.file == "configuration"
+            known = [*schema["properties"], *config, "top level"]
+            for line in problem.problem.strip().split("\n  "):
+                assert line.startswith((*known, *map(repr, known))), line
 
     check()

@@ -12,7 +12,13 @@ from mintflow.quarantine import Quarantine
 from patients import cases
 from test_vcf import ann, vcf
 
-SETTINGS = {"decoys": 2, "decoy_source": "candidates", "max_vcf_variants": 50, "seed": 2}
+SETTINGS = {
+    "decoys": 2,
+    "decoy_source": "candidates",
+    "max_vcf_variants": 50,
+    "max_vcf_records": 1000,
+    "seed": 2,
+}
 NO_DECOYS = {**SETTINGS, "decoys": 0}
 
 

@@ -228,23 +228,26 @@ def test_vcfs_named_by_a_phenopacket(tmp_path: Path) -> None:
         ]
 
     uris = ("x.vcf", "file://data/y.vcf", "file:///abs/z.vcf", "https://example.org/a.vcf", "../up.vcf")
+    uris = (*uris, "file://[a.vcf")
     content = packet(files=[*files(*uris), {"uri": "x.bam", "fileAttributes": {"fileFormat": "bam"}}])
     folder = tmp_path / "folder"
     folder.mkdir()
     quarantine = Quarantine("read")
     found = read(write(folder, a=content), quarantine).vcfs
     base = folder.as_posix()
-    assert found["vcf"].tolist() == sorted(
-        [f"{base}/x.vcf", f"{base}/data/y.vcf", "/abs/z.vcf", f"{base}/../up.vcf"]
-    )
+    assert found["vcf"].tolist() == [f"{base}/data/y.vcf", f"{base}/x.vcf"]
     assert set(found["sample"]) == {"S1"}
-    assert quarantine.table()["field"].tolist() == ["files[3].uri"]
-    # a zip comes from elsewhere: it may name files beside it, and nothing else
+    assert quarantine.table()["field"].tolist() == [f"files[{i}].uri" for i in (2, 3, 4, 5)]
+    # who keeps them elsewhere says where
+    wider = read(folder, Quarantine("read"), vcf_folder=tmp_path).vcfs
+    assert wider["vcf"].tolist() == [f"{base}/data/y.vcf", f"{base}/x.vcf", f"{tmp_path.as_posix()}/up.vcf"]
+    elsewhere = read(folder, Quarantine("read"), vcf_folder="/abs").vcfs
+    assert elsewhere["vcf"].tolist() == ["/abs/z.vcf"]
     quarantine = Quarantine("read")
     zipped = pack(tmp_path / "all.zip", {"a.json": json.dumps(content).encode()})
     found = read(zipped, quarantine).vcfs
     assert found["vcf"].tolist() == [f"{tmp_path.as_posix()}/data/y.vcf", f"{tmp_path.as_posix()}/x.vcf"]
-    assert quarantine.table()["field"].tolist() == ["files[2].uri", "files[3].uri", "files[4].uri"]
+    assert quarantine.table()["field"].tolist() == [f"files[{i}].uri" for i in (2, 3, 4, 5)]
 
 
 def test_dangerous_zip_members_are_refused(tmp_path: Path) -> None:

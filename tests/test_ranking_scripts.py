@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from mintflow.io import read_parquet, write_parquet
+from mintflow.io import read_parquet, write_json, write_parquet
 from ranking_material import DISEASES, SETTINGS, cohort, evidence, hpoa, terms
 
 
@@ -29,7 +29,9 @@ def inputs(tmp_path_factory) -> dict[str, str]:
     }
     for name, table in tables.items():
         write_parquet(table, folder / f"{name}.parquet")
-    return {name: str(folder / f"{name}.parquet") for name in tables}
+    write_json({"controlled": True}, folder / "leakage.json")
+    paths = {name: str(folder / f"{name}.parquet") for name in tables}
+    return {**paths, "leakage": str(folder / "leakage.json")}
 
 
 def call(root, script: str, inputs: dict[str, str], output, *more: str) -> subprocess.CompletedProcess[str]:

@@ -198,12 +198,21 @@ def test_resumed_run_equals_an_uninterrupted_one(
         with pytest.raises(KeyboardInterrupt):
             train(inputs, tmp_path, settings())
     assert not (tmp_path / "adapter").exists()
-    assert train(inputs, tmp_path, settings())["resumed_from_step"] == at_step
+    folder = tmp_path / f"checkpoints/checkpoint-{at_step}"
+    checkpoints.seal(folder, 1000.0)
+    found = train(inputs, tmp_path, settings())
+    assert found["resumed_from_step"] == at_step
+    assert 1000 < found["training_seconds"] < found["seconds"] < 1200, "the part before the interruption"
+    assert found["seconds_per_pair"] == pytest.approx(found["training_seconds"] / 40, abs=1e-3)
     assert_same_run(whole_run, tmp_path)
 
 
 def test_damaged_last_checkpoint_falls_back(
-    inputs: Path, whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: Path,
+    whole_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with monkeypatch.context() as patch:
         interrupt(patch, 7, die)
@@ -211,8 +220,23 @@ def test_damaged_last_checkpoint_falls_back(
             train(inputs, tmp_path, settings())
     weights = tmp_path / "checkpoints" / "checkpoint-6" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-40] + bytes(40))
+    caplog.clear()
     assert train(inputs, tmp_path, settings())["resumed_from_step"] == 4
+    assert "checkpoint-6 is incomplete or damaged" in caplog.text
     assert_same_run(whole_run, tmp_path)
+
+
+def test_fewer_pairs_read_as_many_tokens(inputs: Path, tmp_path: Path) -> None:
+    """A variant with pairs of its own has the token budget of the run's pairs."""
+    few = tmp_path / "few.parquet"
+    io.write_parquet(io.read_parquet(inputs / "train.parquet").head(6), few)
+    paths = {"train": few, "standard": inputs / "train.parquet"}
+    found = train(inputs, tmp_path / "variant", settings(batch_size=1), **paths)
+    whole = train(inputs, tmp_path / "whole", settings(batch_size=1))
+    assert found["passes"] > 2.5 and found["pairs"]["train"] == 6
+    assert found["tokens"] == pytest.approx(whole["tokens"], rel=0.03)
+    alone = train(inputs, tmp_path / "alone", settings(budget="pairs"), **paths)
+    assert alone["passes"] == 1.0
 
 
 def test_finished_training_is_not_trained_further(inputs: Path, whole_run: Path, tmp_path: Path) -> None:
@@ -257,7 +281,7 @@ def test_unsealed_checkpoints_do_not_count(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "trainer_state.json").write_text("{}")
     assert not checkpoints.is_whole(folder)
-    checkpoints.seal(folder)
+    checkpoints.seal(folder, 1.0)
     assert checkpoints.prepare(tmp_path, {"a": 1}) == folder
     assert checkpoints.prepare(tmp_path, {"a": 2}) is None and not folder.exists()
 

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from mintflow.vcf import UnreadableVcf, VcfVariant, read
+from mintflow import vcf as reader
+from mintflow.vcf import UnreadableVcf, VcfContent, VcfVariant
+
+
+def read(path: Path, sample: str, most: int, records: int = 1000) -> VcfContent:
+    return reader.read(path, sample, max_variants=most, max_records=records)
+
 
 ANN = '##INFO=<ID=ANN,Number=.,Type=String,Description="Functional annotations">'
 CSQ = (
@@ -106,6 +112,14 @@ def test_refused(tmp_path: Path, sample: str, most: int, field: str) -> None:
         read(vcf(tmp_path / "a.vcf", records), sample, most)
     assert problem.value.field == field
     assert len(read(tmp_path / "a.vcf", "S1", 2).variants) == 2
+
+
+def test_records_of_others_are_not_read_without_end(tmp_path: Path) -> None:
+    entry = ann("G", "missense_variant", "GENE1")
+    records = [f"1 {position} A G PASS ANN={entry} 0/0 0/1" for position in range(10, 40)]
+    with pytest.raises(UnreadableVcf, match=r"rare\.genotypes\.max_vcf_records"):
+        read(vcf(tmp_path / "a.vcf", records), "S1", 10, records=29)
+    assert read(tmp_path / "a.vcf", "S1", 10, records=30).variants == []
 
 
 def test_unreadable(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +60,21 @@ def test_yardsticks_never_see_the_publications_of_a_training_patients_fold(arm):
     if arm in ("similarity", "likelihood-ratio"):
         assert (before[~first] != after[~first]).any()
     assert np.isfinite(before).all()
+
+
+@pytest.mark.parametrize("controlled", [True, False])
+def test_the_control_covers_training_patients_too(controlled: bool) -> None:
+    """Out-of-fold knowledge lacks held-out publications, unless their leak is to be measured."""
+    patients = cohort()
+    train = patients.in_split("train")
+    held_out = sorted(patients.publications(~train))
+    planted = [annotation(900 + i, DISEASES[3], term, held_out[0]) for i, term in enumerate(LEAVES)]
+    tables = (hpoa(), pd.concat([hpoa(), annotations(planted)], ignore_index=True))
+    before, after = (
+        yardstick("similarity", patients, DISEASES, replace(evidence(patients, table), controlled=controlled))
+        for table in tables
+    )
+    assert (before[train] == after[train]).all() == controlled
 
 
 def test_summary_covers_every_split():

@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -109,7 +111,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY"):
             patch.setitem(workflow_tools.ENVIRONMENT, name, TOKEN)
-        snakemake(folder, *SMOKE, timeout=900)
+        done = snakemake(folder, *SMOKE, timeout=900)
+    (folder / "said.txt").write_text(done.stdout, encoding="utf-8")
     return folder
 
 
@@ -128,23 +131,66 @@ def test_every_slide_became_tiles_under_its_own_name(finished: Path) -> None:
     assert len(set(cases["slide_id"])) >= len(NAMES) - 2
 
 
+# the cohort's own tables say who is in it; per_case.parquet whose tiles are resampled together
+INSIDE = {"raw", "cohort", "per_case.parquet"}
+
+
+def text_of(path: Path) -> str:
+    """All that a file says; of a parquet its names and values, which are compressed."""
+    if path.suffix != ".parquet":
+        return path.read_bytes().decode("utf-8", "replace")
+    return pd.read_parquet(path).to_csv()
+
+
+def assert_nothing_private(folder: Path, paths: Iterable[Path]) -> None:
+    home = ENVIRONMENT.get("HOME", "/root")
+    for path in paths:
+        relative, text = path.relative_to(folder), text_of(path)
+        assert TOKEN not in text, relative
+        if not INSIDE & set(relative.parts):
+            assert PERSON not in text, relative
+        if path.suffix not in (".png", ".safetensors") and relative.parts[0] != ".snakemake":
+            assert str(folder) not in text and f"{home}/" not in text, relative
+        if path.suffix == ".log" and relative.parts[0] == "logs":
+            assert not [name for name in NAMES if name in text], relative
+
+
+def files_in(folder: Path, *parts: str) -> list[Path]:
+    return [path for part in parts for path in (folder / part).rglob("*") if path.is_file()]
+
+
 def test_no_secret_gets_out(finished: Path) -> None:
     """Logs, reports, cards, summaries, figures, prompts and pairs: no patient, token or absolute path."""
-    readable = [
-        path
-        for part in ("logs", "results", "benchmarks")
-        for path in (finished / part).rglob("*")
-        if path.is_file()
-    ]
-    assert len(readable) > 100
-    # the cohort's own tables name whom they hold, and per_case.parquet whose tiles are resampled together
-    inside = {"raw", "cohort", "per_case.parquet"}
-    for path in readable:
-        relative = path.relative_to(finished)
-        data = path.read_bytes()
-        assert TOKEN.encode() not in data, relative
-        if not inside & set(relative.parts):
-            assert PERSON.encode() not in data, relative
-        if path.suffix in (".html", ".json", ".md", ".csv", ".jsonl", ".svg", ".log"):
-            assert str(finished).encode() not in data, relative
-            assert ENVIRONMENT.get("HOME", "/root").encode() + b"/" not in data, relative
+    found = files_in(finished, "logs", "results", "benchmarks", ".snakemake/log")
+    kinds = {path.suffix for path in found}
+    assert {".log", ".html", ".json", ".md", ".csv", ".jsonl", ".svg", ".tsv", ".parquet"} <= kinds
+    assert_nothing_private(finished, found)
+    assert (
+        PERSON not in (finished / "said.txt").read_text() and TOKEN not in (finished / "said.txt").read_text()
+    )
+    # the search finds what is there
+    cohort = [path for path in found if {"raw", "cohort"} & set(path.parts) and path.suffix == ".parquet"]
+    assert any(PERSON in text_of(path) for path in cohort)
+
+
+def test_no_secret_gets_out_of_a_run_that_fails(tmp_path: Path) -> None:
+    folder = place(tmp_path / "fails")
+    home = folder / PERSON
+    home.mkdir()
+    for i in range(3):
+        packet = phenopacket(i, 100001, 1) | {"id": f"{PERSON} {i}", "interpretations": [PERSON]}
+        (home / f"{PERSON} {i}.json").write_text(json.dumps(packet))
+    (home / "people").symlink_to(home)
+    cohort = {"source": "phenopackets", "path": str(home)}
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"run": "hostile", "rare": {"cohort": cohort}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(workflow_tools.ENVIRONMENT, "HF_TOKEN", TOKEN)
+        done = snakemake(folder, "cohort", *SMOKE, "--config", "tracks=[rare]", check=False)
+    assert done.returncode != 0 and "no usable phenopacket" in done.stdout
+    assert TOKEN not in done.stdout
+    logs = files_in(folder, "logs")
+    assert any("no usable phenopacket" in text_of(path) for path in logs)
+    for path in logs:
+        text = text_of(path)
+        assert TOKEN not in text and str(folder) not in text, path
+        assert not [name for name in (f"{PERSON} {i}" for i in range(3)) if name in text], path

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import mintflow
@@ -111,7 +110,6 @@ def main(args: argparse.Namespace) -> None:
         for name, weights in model.named_parameters():
             if "lora_" in name:
                 weights.requires_grad_(False)
-    started = time.monotonic()
     student = alignment.CaptionTrainer(
         model,
         alignment.training_arguments(options, args.checkpoints, device=device, autocast=autocast),
@@ -120,7 +118,7 @@ def main(args: argparse.Namespace) -> None:
         options["lora_learning_rate"],
     )
     student.resume(checkpoint)
-    seconds = time.monotonic() - started
+    seconds = student.training_seconds
     if student.flow.stop_asked:
         cli.log.warning(
             "stopped by SIGTERM at step %d; the next run goes on there", student.state.global_step

@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     if chosen["source"] == "hpoa":
         found = simulated(args, chosen)
     elif chosen["source"] == "phenopackets":
-        limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb")}
+        limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
         found = phenopackets.read(place(args, chosen), quarantine, **limits)
     elif chosen["source"] == "external":
         found = further(chosen, quarantine)
@@ -72,7 +72,7 @@ def further(chosen: dict[str, Any], quarantine: Quarantine) -> cohort.RawCohort:
     try:
         if patient_sheet.is_sheet(chosen["path"]):
             return patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"])
-        limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb")}
+        limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
         return phenopackets.read(chosen["path"], quarantine, **limits)
     except InputError as error:
         field = "external" if error.field == "rare.cohort.path" else error.field

@@ -12,6 +12,7 @@ from mintflow import cli, cohort, external, io, pheval_results, settings
 from mintflow import evaluation as ev
 from mintflow.errors import InputError
 from mintflow.mondo import Mondo
+from mintflow.private import opaque
 from mintflow.quarantine import read_quarantine
 
 log = logging.getLogger("mintflow")
@@ -67,7 +68,7 @@ def main(args: argparse.Namespace) -> None:
     log.info("%d of %d patients are clean; set aside: %s", len(clean), len(raw), external.told(aside))
     if clean.empty:
         for row in aside.head(20).itertuples(index=False):
-            log.info("%s %s: %s", row.file, row.reason, row.detail)
+            log.info("%s: %s", opaque(str(row.file)), row.reason)
         raise InputError(f"no patient is left to evaluate ({external.told(aside)})", field="external")
     clean["pheval_name"] = pheval_results.names(clean)
     io.write_parquet(clean[COLUMNS], args.output_cases)

@@ -16,6 +16,7 @@ import tempfile
 from contextlib import ExitStack
 
 from mintflow import cli, io
+from mintflow.private import opaque
 from mintflow.settings import exact
 from mintflow.sheets import batch_of, file_name, read_sheet
 from mintflow.tile_batch import run_jobs
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
             manifest.append(row)
             cli.log.info(
                 "%s: %s, %d of %d positions kept%s (%d/%d)",
-                slide.slide,
+                opaque(slide.slide),
                 row["status"],
                 row["kept"],
                 row["positions"],

@@ -53,6 +53,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--validation", required=True, help="held-out preference pairs, parquet; may be empty"
     )
+    parser.add_argument(
+        "--standard", help="pairs that set the token budget, where they are not those of --train"
+    )
     parser.add_argument("--images", help="cases.parquet with references to images, for a student that sees")
     parser.add_argument("--checkpoints", required=True, help="folder that outlives an interrupted run")
     parser.add_argument("--output-adapter", required=True, help="folder: PEFT adapter, tokenizer, model card")
@@ -101,6 +104,8 @@ def main(args: argparse.Namespace) -> None:
     base = models.read_card(args.base)
     tokenizer = models.load_tokenizer(args.base)
     data = {"train": io.sha256_file(args.train), "validation": io.sha256_file(args.validation)}
+    if args.standard:
+        data["standard"] = io.sha256_file(args.standard)
     gallery, whole = None, []
     ends = models.end_token_ids(args.base, tokenizer)
     if args.images:
@@ -117,8 +122,8 @@ def main(args: argparse.Namespace) -> None:
     for name, path in (("train", args.train), ("validation", args.validation)):
         pairs[name], dropped[name] = _read_pairs(path, encoder, settings, objective, gallery is not None)
     standard = pairs["train"]
-    if objective == "sft-truth":
-        standard, _ = _read_pairs(args.train, encoder, settings, "sft", gallery is not None)
+    if args.standard or objective == "sft-truth":
+        standard, _ = _read_pairs(args.standard or args.train, encoder, settings, "sft", gallery is not None)
     if not pairs["train"]:
         raise InputError("there is no pair to train on", file=Path(args.train).name)
 
@@ -174,7 +179,8 @@ def main(args: argparse.Namespace) -> None:
             raise
         diverged = student.state.global_step  # its weights are those of the step before
         log.warning("this learning rate diverges after step %d: %s", diverged, error.problem)
-    seconds = time.monotonic() - training_started
+    seconds = student.training_seconds
+    preparing = training_started - started
     if student.flow.stop_asked:
         log.warning("stopped by SIGTERM at step %d; the next run goes on there", student.state.global_step)
         sys.exit(143)
@@ -196,10 +202,10 @@ def main(args: argparse.Namespace) -> None:
             "passes": round(passes, 4),
             "learning_rate": settings["training"]["learning_rate"],
             "resumed_from_step": first_step,
-            "seconds": round(time.monotonic() - started, 1),
+            "seconds": round(preparing + seconds, 1),
             "training_seconds": round(seconds, 1),
         }
-        done = (student.state.global_step - first_step) * summary["pairs_per_step"]
+        done = student.state.global_step * summary["pairs_per_step"]
         summary["seconds_per_pair"] = round(seconds / done, 4) if done else None
         write_adapter(
             trained,

@@ -16,13 +16,20 @@ log = logging.getLogger("mintflow")
 
 SEAL = "sealed.json"
 ORIGIN = "origin.json"
+COST = "cost.json"
 
 
-def seal(checkpoint: str | Path) -> None:
-    """Write the checksums of a finished checkpoint's files; without it the checkpoint does not count."""
+def seal(checkpoint: str | Path, training_seconds: float) -> None:
+    """Write what it took, and the checksums of its files; without them the checkpoint does not count."""
     folder = Path(checkpoint)
+    write_json({"training_seconds": round(training_seconds, 3)}, folder / COST)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
     write_json({path.relative_to(folder).as_posix(): sha256_file(path) for path in files}, folder / SEAL)
+
+
+def seconds_until(checkpoint: str | Path) -> float:
+    """Seconds of training that led to a whole checkpoint."""
+    return float(json.loads((Path(checkpoint) / COST).read_text(encoding="utf-8"))["training_seconds"])
 
 
 def is_whole(checkpoint: str | Path) -> bool:

@@ -8,12 +8,14 @@ import logging
 import os
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import InputError
+from .private import without_paths
 
 Item = TypeVar("Item")
 
@@ -52,7 +54,10 @@ def parser(description: str | None, *, with_settings: bool = True) -> argparse.A
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse, run, and end with exit code 2 and one clear line on a user's error."""
+    """Parse, run, and end with exit code 2 and one clear line on a user's error, 1 on one of ours.
+
+    No log names a path of the machine.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -62,8 +67,11 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     try:
         main(args)
     except InputError as error:
-        log.error("ERROR: %s", _of_track(error, getattr(args, "track", "rare")))
+        log.error("ERROR: %s", without_paths(str(_of_track(error, getattr(args, "track", "rare")))))
         sys.exit(2)
+    except Exception:
+        log.error("unexpected error\n%s", without_paths(traceback.format_exc()))
+        sys.exit(1)
 
 
 def with_track(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -18,6 +18,7 @@ SETTINGS = (
     "sha256",
     "max_file_mb",
     "max_total_mb",
+    "vcf_folder",
     "min_terms",
     "min_publications",
     "max_diseases",

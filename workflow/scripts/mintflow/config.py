@@ -10,13 +10,15 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
+from .addresses import refused
 from .arms import CONTROLS, varied
 from .errors import InputError
 
@@ -55,16 +57,29 @@ def _expanded(node: Any, shared: Mapping[str, Any]) -> Any:
     return node
 
 
+def _whole_pattern(
+    _: Any, pattern: str, value: Any, __: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
+    """``$`` is the end, where Python's also comes before a last line break."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _whole_pattern})
+
+
 def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``config`` checked against ``schema``, with every default filled in.
 
     Raises:
         InputError: all problems at once, one a line, each with the key's path and what is allowed.
     """
+    if loops := list(_loops(config)):
+        raise InputError("\n  " + "\n  ".join(loops), file="configuration")
     filled = _with_defaults(copy.deepcopy(dict(config)), schema)
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _Validator(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
-    problems = [*(line for error in errors for line in _explain(error)), *_odd_numbers(filled)]
+    problems = [line for error in errors for line in _explain(error)] or list(_odd_values(filled))
     problems = problems or list(_contradictions(filled)) or list(_bad_variants(filled, schema))
     if problems:
         raise InputError("\n  " + "\n  ".join(problems), file="configuration")
@@ -107,19 +122,35 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"{path}: {error.message}{described}"
 
 
-def _odd_numbers(value: Any, path: str = "") -> Iterator[str]:
-    """Numbers that YAML allows and JSON Schema cannot refuse, and seeds that not every library takes."""
-    if isinstance(value, dict):
-        for key, sub in value.items():
-            yield from _odd_numbers(sub, _join(path, key))
+def _loops(value: Any, path: str = "", above: tuple[int, ...] = ()) -> Iterator[str]:
+    """YAML's aliases can make a section hold itself."""
+    if id(value) in above:
+        yield f"{path}: holds itself"
+    elif isinstance(value, dict | list):
+        for key, sub in _items(value):
+            yield from _loops(sub, _join(path, key), (*above, id(value)))
+
+
+def _items(value: dict[Any, Any] | list[Any]) -> Iterable[tuple[Any, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _odd_values(value: Any, path: str = "") -> Iterator[str]:
+    """What YAML allows and the schema did not refuse: numbers no library takes, dates in free sections."""
+    if isinstance(value, dict | list):
+        for key, sub in _items(value):
+            yield from _odd_values(sub, _join(path, key))
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{path}: {value} is not a finite number"
     elif isinstance(value, int) and abs(value) > _LARGEST:
         yield f"{path}: {value} is not within {_LARGEST}"
+    elif value is not None and not isinstance(value, str | int | float):
+        yield f"{path}: {value} is a {type(value).__name__}; put it in quotes to make it text"
 
 
 def _join(path: str, key: object) -> str:
-    return f"{path}.{key}" if path else str(key)
+    text = str(key) if str(key).isprintable() and key != "" else repr(key)
+    return f"{path}.{text}" if path else text
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
@@ -145,7 +176,7 @@ SCORING = (
 def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the configuration as each variant sees it, or with the variant itself."""
     bases: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _Validator(schema)
     for track in (track for track in TRACKS if track in config):
         kinds = (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base", *SCORING)
         section = config[track]
@@ -169,7 +200,7 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
                 if track == "tissue" and own and base["kind"] not in ("hub", "local"):
                     yield f"{where}.student.base.kind: only hub or local, which see already"
         except InputError as error:
-            yield str(error)
+            yield f"{_join(error.record or track, error.field)}: {error.problem}"
 
 
 def _other_base(
@@ -215,6 +246,8 @@ def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
     if cohort["source"] == "phenopackets":
         if not cohort["path"] and not cohort["url"]:
             yield "rare.cohort.path: source phenopackets needs a path, or a url with sha256"
+        if cohort["url"] and (problem := refused(cohort["url"])):
+            yield f"rare.cohort.url: {problem}"
         if cohort["url"] and not cohort["path"] and not cohort["sha256"]:
             yield "rare.cohort.sha256: a download needs its checksum"
     split = rare["split"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.error
+import http.client
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .addresses import refused, shown
 from .errors import InputError
 from .io import sha256_file, whole_file
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0
-_SCHEMES = ("https", "http", "file")
 
 
 def fetch(url: str, sha256: str, folder: str | Path, *, max_mb: float) -> Path:
@@ -28,11 +28,11 @@ def fetch(url: str, sha256: str, folder: str | Path, *, max_mb: float) -> Path:
     Raises:
         InputError: not to be had, too large, or another checksum; names the configuration key.
     """
+    if problem := refused(url):
+        raise InputError(problem, field="rare.cohort.url")
     target = Path(folder) / f"{sha256}{Path(urlsplit(url).path).suffix or '.zip'}"
     if target.is_file() and sha256_file(target) == sha256:
         return target
-    if urlsplit(url).scheme not in _SCHEMES:
-        raise InputError(f"expected an address with {', '.join(_SCHEMES)}", field="rare.cohort.url")
     digest = hashlib.sha256()
     size = 0
     try:
@@ -41,12 +41,17 @@ def fetch(url: str, sha256: str, folder: str | Path, *, max_mb: float) -> Path:
                 while block := source.read(_BLOCK):
                     size += len(block)
                     if size > max_mb * 1_000_000:
-                        raise InputError("larger than allowed", file=url, field="rare.cohort.max_total_mb")
+                        raise InputError(
+                            "larger than allowed", file=shown(url), field="rare.cohort.max_total_mb"
+                        )
                     digest.update(block)
                     output.write(block)
             if digest.hexdigest() != sha256:
                 problem = f"has checksum {digest.hexdigest()}, not the expected {sha256}"
-                raise InputError(problem, file=url, field="rare.cohort.sha256")
-    except (urllib.error.URLError, OSError) as error:
-        raise InputError(f"cannot be downloaded: {error}", file=url, field="rare.cohort.url") from error
+                raise InputError(problem, file=shown(url), field="rare.cohort.sha256")
+    except (http.client.HTTPException, OSError, ValueError) as error:  # an address that is none, too
+        # HTTPException repeats the address, so its kind alone is told
+        told = error if isinstance(error, OSError) else type(error).__name__
+        problem = f"cannot be downloaded: {told}"
+        raise InputError(problem, file=shown(url), field="rare.cohort.url") from error
     return target

@@ -6,13 +6,17 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from .hpoa import information_content
-from .io import read_parquet
+from .io import read_json, read_parquet
 from .knowledge import gene_links, leak_free, profiles_without
 from .ontology import Ontology
+
+if TYPE_CHECKING:
+    from .features import Cohort
 
 _FLAGS = {
     "--cases": "cases.parquet, with split and fold",
@@ -23,6 +27,7 @@ _FLAGS = {
     "--candidates": "candidates.parquet",
     "--profiles": "profiles.parquet",
     "--ic": "information_content.parquet",
+    "--leakage": "leakage.json: whether held-out publications are kept out",
 }
 
 
@@ -37,6 +42,7 @@ class Evidence:
             without held-out publications (unless their leak is to be measured).
         information_content: hpo_id, ic, of the same profiles.
         links: gene_symbol, disease_id of the candidates.
+        controlled: false where the leak of held-out publications is to be measured.
     """
 
     ontology: Ontology
@@ -44,6 +50,11 @@ class Evidence:
     profiles: pd.DataFrame
     information_content: pd.DataFrame
     links: pd.DataFrame
+    controlled: bool = True
+
+    def held_out(self, cohort: Cohort) -> set[str]:
+        """Publications of patients outside the training split, of which no one may know."""
+        return cohort.publications(~cohort.in_split("train")) if self.controlled else set()
 
     def without(self, publications: Iterable[str]) -> Evidence:
         """The same as if ``publications`` had never appeared."""
@@ -51,7 +62,7 @@ class Evidence:
         profiles = profiles_without(self.hpoa, publications, self.ontology)
         content = information_content(profiles, self.ontology)
         links = gene_links(self.links, leak_free(self.hpoa, publications))
-        return Evidence(self.ontology, self.hpoa, profiles, content, links)
+        return Evidence(self.ontology, self.hpoa, profiles, content, links, self.controlled)
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -74,5 +85,6 @@ def read_inputs(args: argparse.Namespace) -> tuple[list[str], Evidence]:
         read_parquet(args.profiles, ["disease_id", "hpo_id", "frequency"]),
         read_parquet(args.ic, ["hpo_id", "ic"]),
         links.reset_index(drop=True),
+        bool(read_json(args.leakage)["controlled"]),
     )
     return candidates["disease_id"].tolist(), evidence

@@ -13,7 +13,7 @@ from .decoys import LOOKS, add_decoys
 from .errors import InputError
 from .quarantine import Quarantine
 
-SETTINGS = ("decoys", "decoy_source", "max_vcf_variants", "seed")
+SETTINGS = ("decoys", "decoy_source", "max_vcf_variants", "max_vcf_records", "seed")
 SHEET_COLUMNS = ["case_id", "vcf", "sample"]
 
 # hgvs_c, source and is_decoy are for reports: they identify papers and decoys, so no model may see them
@@ -49,7 +49,8 @@ def read_sample_sheet(path: str | Path, cases: pd.DataFrame, quarantine: Quarant
         raise InputError(problem, file=path.name, field="rare.cohort.sample_sheet") from error
     missing = [name for name in SHEET_COLUMNS if name not in sheet]
     if missing:
-        raise InputError(f"lacks column(s) {', '.join(missing)}", file=path.name)
+        problem = f"lacks column(s) {', '.join(missing)}"
+        raise InputError(problem, file=path.name, field="rare.cohort.sample_sheet")
     known = set(cases["case_id"])
     rows = []
     for number, row in enumerate(sheet[SHEET_COLUMNS].itertuples(index=False), start=2):
@@ -106,7 +107,8 @@ def collect(
     chosen = set(cases["case_id"])
     reported = variants[variants["case_id"].isin(chosen)]
     columns = ["case_id", "gene_symbol", *LOOKS]
-    called = _from_vcfs(vcfs[vcfs["case_id"].isin(chosen)], settings["max_vcf_variants"], quarantine)
+    limits = {key: settings[f"max_vcf_{key.removeprefix('max_')}"] for key in ("max_variants", "max_records")}
+    called = _from_vcfs(vcfs[vcfs["case_id"].isin(chosen)], limits, quarantine)
     keys = ["case_id", "gene_symbol", "consequence", "zygosity"]
     known = pd.MultiIndex.from_frame(reported[keys])
     called = called[~pd.MultiIndex.from_frame(called[keys]).isin(known)]
@@ -114,12 +116,12 @@ def collect(
     return add_decoys(both, cases, gene_disease, settings)[list(TYPES)].astype(TYPES)
 
 
-def _from_vcfs(vcfs: pd.DataFrame, max_variants: int, quarantine: Quarantine) -> pd.DataFrame:
+def _from_vcfs(vcfs: pd.DataFrame, limits: Mapping[str, int], quarantine: Quarantine) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for case, path, sample in vcfs[SHEET_COLUMNS].itertuples(index=False, name=None):
         file = Path(path).name
         try:
-            content = vcf.read(path, sample if isinstance(sample, str) else "", max_variants)
+            content = vcf.read(path, sample if isinstance(sample, str) else "", **limits)
         except vcf.UnreadableVcf as problem:
             quarantine.add(
                 file=file, record=case, field=problem.field, value=problem.value, reason=problem.reason

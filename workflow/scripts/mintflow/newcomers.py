@@ -110,7 +110,7 @@ def _encoder(
     torch.set_num_threads(1)
     settings = Settings.read(teacher)
     train = cohort.in_split("train")
-    problem = Problem(cohort, disease_ids, evidence, train, cohort.publications(~train), settings)
+    problem = Problem(cohort, disease_ids, evidence, train, evidence.held_out(cohort), settings)
     fitted = fit(problem, settings, cohort.in_split("validation"))
     scores = np.zeros((len(cohort), len(disease_ids)))
     scores[~train] = fitted.score(np.flatnonzero(~train))

@@ -8,6 +8,7 @@ used goes to the quarantine with file and field; the rest of the patient, and ev
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -66,7 +67,12 @@ class _Refused(Exception):
 
 
 def read(
-    path: str | Path, quarantine: Quarantine, *, max_file_mb: float, max_total_mb: float
+    path: str | Path,
+    quarantine: Quarantine,
+    *,
+    max_file_mb: float,
+    max_total_mb: float,
+    vcf_folder: str | Path | None = None,
 ) -> cohort.RawCohort:
     """Read every phenopacket of a folder or a zip.
 
@@ -77,6 +83,7 @@ def read(
         quarantine: receives what cannot be used.
         max_file_mb: a larger file is quarantined unread (10^6 bytes).
         max_total_mb: a larger sum of files is refused (10^6 bytes).
+        vcf_folder: where VCFs that phenopackets name may lie; by default beside them.
 
     Raises:
         InputError: nothing there, no zip, no JSON in it, more than ``max_total_mb``, or no usable patient.
@@ -91,7 +98,7 @@ def read(
         if data is None:
             continue
         try:
-            rows = _parse(data, name, quarantine, _VcfPlaces(path, name))
+            rows = _parse(data, name, quarantine, _VcfPlaces(path, name, vcf_folder))
             source_id = str(rows.case[1])
             if source_id in first:
                 raise _Refused("id", first[source_id], "the id of another phenopacket, which is kept")
@@ -418,22 +425,31 @@ class _VcfPlaces:
 
     source: Path
     member: str
+    allowed: str | Path | None
 
     def resolve(self, uri: str) -> tuple[str | None, str]:
         """The path, or None and why not."""
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+        except ValueError:
+            return None, "no address"
         if parts.scheme not in {"", "file"}:
             return None, f"a {parts.scheme} address; only local files are read"
         # file://data/a.vcf, as in the schema's own example, is meant as a relative name
         name = unquote(parts.netloc + parts.path) if parts.scheme else uri
         if parts.netloc == "localhost":
             name = unquote(parts.path)
-        pure = PurePosixPath(name)
-        if self.source.is_dir():
-            return (self.source / PurePosixPath(self.member).parent / pure).as_posix(), ""
-        if pure.is_absolute() or ".." in pure.parts:
-            return None, "a file outside the folder of the zip"
-        return (self.source.parent / pure).as_posix(), ""
+        folder = self.source if self.source.is_dir() else self.source.parent
+        beside = folder / PurePosixPath(self.member).parent if self.source.is_dir() else folder
+        try:
+            # by name alone: a link in the folder is its owner's choice, a name in a phenopacket is not
+            path = os.path.normpath(beside / name)
+            inside = Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self.allowed or folder))
+        except ValueError:
+            return None, "no file name"
+        if not inside:
+            return None, "a file outside of rare.cohort.vcf_folder (by default where the phenopackets are)"
+        return path, ""
 
 
 def _vcfs(

@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from .errors import InputError
-from .redaction import without_paths
+from .private import without_paths
 
 _IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 SUMMARY = ("title", "headline", "lines", "simulated")

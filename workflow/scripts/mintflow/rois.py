@@ -17,6 +17,8 @@ from .errors import InputError
 
 MAX_BYTES = 256 << 20
 MAX_LABEL = 200
+# the column of the slide sheet that names these files
+_FIELD = "roi"
 # what QuPath calls single cells, in new files and in old ones: too small to label a tile
 _CELLS = {"detection", "cell", "PathDetectionObject", "PathCellObject"}
 
@@ -115,12 +117,12 @@ def _parse(path: str | Path) -> Any:
     name = Path(path).name
     try:
         if Path(path).stat().st_size > MAX_BYTES:
-            raise InputError(f"is larger than {MAX_BYTES >> 20} MiB", file=name)
+            raise InputError(f"is larger than {MAX_BYTES >> 20} MiB", file=name, field=_FIELD)
         return json.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=name) from error
+        raise InputError(f"cannot be read: {error.strerror}", file=name, field=_FIELD) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"is no JSON: {error}", file=name) from error
+        raise InputError(f"is no JSON: {error}", file=name, field=_FIELD) from error
 
 
 def _features(content: Any, path: str | Path) -> Iterator[Any]:

@@ -71,6 +71,15 @@ def read_sheet(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
     Raises:
         InputError: the file cannot be read as UTF-8, is too large, or lacks a column or has an unknown one.
     """
+    try:
+        return _rows(path)
+    except csv.Error as error:
+        raise InputError(
+            f"cannot be read as a table: {error}", file=path, field="tissue.slides.sheet"
+        ) from error
+
+
+def _rows(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
     reader = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
     columns = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = columns
@@ -83,6 +92,7 @@ def read_sheet(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
                 f"{what} column(s) {', '.join(map(repr, names))}; needed {', '.join(NEEDED)}, "
                 f"allowed {', '.join(OPTIONAL)}",
                 file=path,
+                field="tissue.slides.sheet",
             )
     found: dict[str, list[SlideRow]] = {}
     problems: list[Problem] = []
@@ -110,12 +120,15 @@ def read_sheet(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
 def _text(path: str | Path) -> str:
     try:
         if Path(path).stat().st_size > MAX_BYTES:
-            raise InputError(f"is larger than {MAX_BYTES} bytes, no sample sheet is", file=path)
+            problem = f"is larger than {MAX_BYTES} bytes, no sample sheet is"
+            raise InputError(problem, file=path, field="tissue.slides.sheet")
         return Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+        problem = f"cannot be read: {error.strerror}"
+        raise InputError(problem, file=path, field="tissue.slides.sheet") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 (byte {error.start})", file=path) from error
+        problem = f"is not UTF-8 (byte {error.start})"
+        raise InputError(problem, file=path, field="tissue.slides.sheet") from error
 
 
 def _row(line: Mapping[str | None, Any], record: str, problems: list[Problem]) -> SlideRow | None:

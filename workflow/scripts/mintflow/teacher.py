@@ -273,7 +273,7 @@ def train_and_score(
             field="rare.cohort.image_embeddings",
         )
     folds = cohort.cases["fold"].to_numpy()
-    held_out = cohort.publications(~train)
+    held_out = evidence.held_out(cohort)
     codes = disease_codes(cohort, disease_ids)
     scores = np.empty((len(cohort), len(disease_ids)))
     models, top1 = [], {}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cli, code, io
+from .private import opaque, without_paths
 from .sheets import SlideRow
 from .tile_table import MANIFEST_COLUMNS, SCHEMA_VERSION, SlideFailure, manifest_row
 
@@ -112,7 +113,7 @@ def cut_slide(job: SlideJob) -> tuple[dict[str, Any], str | None]:
         known = {"sha256": None, **failure.known}
         return manifest_row(row.slide, row.path, failure.status, failure.message, **known), None
     except Exception as error:  # one slide never stops the batch
-        cli.log.error("%s: unexpected\n%s", row.slide, traceback.format_exc())
+        cli.log.error("%s: unexpected\n%s", opaque(row.slide), without_paths(traceback.format_exc()))
         message = f"unexpected {type(error).__name__}: {error}".replace(row.path, "it")
         return manifest_row(row.slide, row.path, "unreadable-file", message), None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,18 @@ class ResumableTrainer(Trainer):
     """
 
     flow: TrainingFlow
+    _before = 0.0
+    _started: float | None = None
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds of training so far, those before an interruption up to the checkpoint that was left."""
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
 
     def resume(self, checkpoint: Path | None) -> None:
         """Train from the start or from ``checkpoint``; a checkpoint of a finished run is only loaded."""
         if checkpoint is not None:
+            self._before = checkpoints.seconds_until(checkpoint)
             state = TrainerState.load_from_json(str(checkpoint / STATE))
             if state.global_step >= state.max_steps or self.flow.out_of_patience(state):
                 self._load_from_checkpoint(str(checkpoint))
@@ -57,11 +66,17 @@ class ResumableTrainer(Trainer):
                 return
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        """Start the clock, then train."""
+        self._started = time.monotonic()
+        return super().train(*arguments, **options)
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # every process writes its own random state
         if self.args.should_save:
-            checkpoints.seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            checkpoints.seal(folder, self.training_seconds)
 
 
 class RowTrainer(ResumableTrainer):

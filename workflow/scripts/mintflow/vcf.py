@@ -51,7 +51,7 @@ class VcfContent:
     no_gene: int
 
 
-def read(path: str | Path, sample: str, max_variants: int) -> VcfContent:
+def read(path: str | Path, sample: str, *, max_variants: int, max_records: int) -> VcfContent:
     """Read the variants that ``sample`` carries.
 
     A call counts if one of its alleles is an alternative one and the record passed the filters. A
@@ -61,10 +61,11 @@ def read(path: str | Path, sample: str, max_variants: int) -> VcfContent:
         path: VCF, bgzipped VCF or BCF; no index is needed.
         sample: name in the header; "" for the only sample of a single-sample file.
         max_variants: most calls of the sample.
+        max_records: most records, whoever carries them; a small file may unpack to very many.
 
     Raises:
         UnreadableVcf: the file, the sample or the annotation is missing, the file is broken, or there are
-            more calls than ``max_variants``.
+            more calls or records than allowed.
     """
     if not os.path.isfile(path):  # False, not an error, for a name that no file can have
         raise UnreadableVcf("(file)", Path(path).name, "no such file")
@@ -75,7 +76,7 @@ def read(path: str | Path, sample: str, max_variants: int) -> VcfContent:
     except Exception as error:  # cyvcf2 raises OSError or bare Exception, by kind of damage
         raise UnreadableVcf("(file)", error, "not a readable VCF") from error
     try:
-        return _collect(reader, _sample(reader, sample), max_variants)
+        return _collect(reader, _sample(reader, sample), max_variants, max_records)
     except UnreadableVcf:
         raise
     except Exception as error:
@@ -93,11 +94,14 @@ def _sample(reader: Any, sample: str) -> int:
     return names.index(sample)
 
 
-def _collect(reader: Any, position: int, max_variants: int) -> VcfContent:
+def _collect(reader: Any, position: int, max_variants: int, max_records: int) -> VcfContent:
     annotation = _Annotation.of(reader.raw_header)
     variants: list[VcfVariant] = []
     calls = filtered = no_gene = 0
-    for record in reader:
+    for number, record in enumerate(reader, start=1):
+        if number > max_records:
+            reason = "more records than rare.genotypes.max_vcf_records"
+            raise UnreadableVcf("(records)", f"more than {max_records}", reason)
         alleles = record.genotypes[position][:-1]
         carried = {allele for allele in alleles if allele > 0}
         if not carried:

@@ -79,7 +79,7 @@ def yardstick(arm: str, cohort: Cohort, disease_ids: Sequence[str], evidence: Ev
     Returns:
         Scores, cases x diseases, float64.
     """
-    held_out = cohort.publications(~cohort.in_split("train"))
+    held_out = evidence.held_out(cohort)
 
     def build(fold: set[str]) -> Teacher:
         known = evidence.without(held_out | fold) if fold and arm != "prior" else evidence
