@@ -110,10 +110,8 @@ def pairs_in(folder, track, split):
 
 def standard_in(folder, track):
     """The pairs that set the token budget of a job, where its own are others."""
-    default = f"{folder}/{DEFAULT_PAIRS}/train.parquet"
-    return lambda wildcards: (
-        default if JOBS[track][wildcards.arm].arm.pairs != DEFAULT_PAIRS else []
-    )
+    path = f"{folder}/{DEFAULT_PAIRS}/train.parquet"
+    return lambda job: [path][: JOBS[track][job.arm].arm.pairs != DEFAULT_PAIRS]
 
 
 def objective_of(track):

@@ -202,7 +202,7 @@ echo "$1" > "$mark"
 {python} "$@" &
 child=$!
 while read -r name seconds; do [ "$name" = "$(basename "$1" .py)" ] && took=$seconds; done < {took}
-sleep "$(awk -v s="$(basename "$mark")" -v t="${{took:-2}}" 'BEGIN {{ print t * (0.2 + (s % 50) / 100) }}')"
+sleep "$(awk -v s="$(basename "$mark")" -v t="${{took:-0.5}}" 'BEGIN {{ print t * (0.2 + (s % 50) / 100) }}')"
 kill -9 $child 2>/dev/null && echo "$1" >> {marks}/killed.txt
 wait $child
 """
@@ -241,8 +241,8 @@ def test_killed_in_every_rule_it_still_ends_with_the_same_bytes(
             break
     assert done.returncode == 0, done.stdout
     killed = {Path(line).name for line in (marks / "killed.txt").read_text().split()}
-    for program in ("compile_knowledge", "train_student", "train_teacher", "tile_slides", "align_student"):
-        assert f"{program}.py" in killed, killed
+    called = {Path(path.read_text().strip()).name for path in marks.glob("[0-9]*")}
+    assert len(called) > 30 and not called - killed, f"ended before the kill: {called - killed}"
 
     same = ["preferences/train.parquet", "preferences/validation.parquet", "metrics.csv", "comparisons.csv"]
     for track in ("rare", "tissue"):

@@ -359,6 +359,25 @@ def test_nan_is_caught_before_the_weights_change(inputs: Path, tmp_path: Path) -
         assert all(torch.equal(value, before[name]) for name, value in weights_of(student).items())
 
 
+def test_after_a_nan_training_goes_on_from_the_checkpoint_before(
+    inputs: Path, whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What made it once, a fault of the hardware say, is gone: the run ends as one without it."""
+    real = trainer.PreferenceTrainer.compute_loss
+
+    def poisoned(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = real(self, *args, **kwargs)
+        return loss * float("nan") if self.state.global_step == 6 and self.model.training else loss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.PreferenceTrainer, "compute_loss", poisoned)
+        with pytest.raises(trainer.NotFiniteError, match=r"step 7, pairs case-\d\d"):
+            train(inputs, tmp_path, settings())
+    assert not (tmp_path / "adapter").exists()
+    assert train(inputs, tmp_path, settings())["resumed_from_step"] == 6
+    assert_same_run(whole_run, tmp_path)
+
+
 def test_infinite_gradient_is_caught(inputs: Path, tmp_path: Path) -> None:
     student = make_trainer(inputs, tmp_path, 8)
     parameter = next(p for p in student.model.parameters() if p.requires_grad)

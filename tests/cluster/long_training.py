@@ -32,9 +32,9 @@ def configure(folder: Path, steps: int = STEPS) -> tuple[str, ...]:
     return ("--configfile", "config/smoke.yaml", str(path))
 
 
-def train_here(folder: Path) -> None:
+def train_here(folder: Path, steps: int = STEPS) -> None:
     """Everything up to the training, on this machine without Slurm."""
-    snakemake(folder, f"{TRAINED}/adapter", "--cores", "2", *configure(folder))
+    snakemake(folder, f"{TRAINED}/adapter", "--cores", "2", *configure(folder, steps))
 
 
 def prepare(folder: Path, source: Path) -> Path:

@@ -114,8 +114,12 @@ class Job:
 
     @property
     def rule(self) -> str:
-        """The rule that the executor plugin writes into the comment."""
-        return self.comment.removeprefix("rule_").partition("_wildcards_")[0]
+        return rule_of(self.comment)
+
+
+def rule_of(comment: str) -> str:
+    """The rule that the executor plugin writes into a job's comment."""
+    return comment.removeprefix("rule_").partition("_wildcards_")[0]
 
 
 @dataclass

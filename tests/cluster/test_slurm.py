@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import slurm
 from long_training import PROFILE
 
+import workflow_tools
 from workflow_tools import place, snakemake
 
 pytest_plugins = ["cluster_fixtures"]
@@ -73,3 +76,30 @@ def test_a_second_call_submits_nothing(
     before = len(cluster.jobs())
     assert "Nothing to be done" in snakemake(finished[0], *PROFILE, *SMOKE).stdout
     assert len(cluster.jobs()) == before
+
+
+def test_the_table_of_what_jobs_used(finished: tuple[Path, Counter[str], list[slurm.Job]]) -> None:
+    (table,) = (finished[0] / "logs/slurm").glob("efficiency_report_*.csv")
+    with open(table, encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert {slurm.rule_of(row["RuleName"]) for row in rows} >= GPU_RULES
+    assert any(float(row["MaxRSS_MB"]) > 100 and row["RequestedMem_MB"] for row in rows)
+
+
+def test_without_accounting_the_queue_is_asked(
+    cluster: slurm.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, target = place(tmp_path / "work"), "results/smoke/rare/cohort/raw/cases.parquet"
+    broken = tmp_path / "bin/sacct"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho accounting is off >&2\nexit 1\n")
+    broken.chmod(0o755)
+    before = {job.job_id for job in cluster.jobs()}
+    with monkeypatch.context() as patch:
+        path = f"{broken.parent}{os.pathsep}{workflow_tools.ENVIRONMENT['PATH']}"
+        patch.setitem(workflow_tools.ENVIRONMENT, "PATH", path)
+        asked = ("--slurm-status-command", "squeue")
+        snakemake(folder, target, *PROFILE, *SMOKE, *asked, "--config", "tracks=[rare]")
+    assert (folder / target).exists()
+    jobs = [job for job in cluster.jobs() if job.job_id not in before]
+    assert "read_cohort" in {job.rule for job in jobs} and {job.state for job in jobs} == {"COMPLETED"}
