@@ -64,4 +64,5 @@ rule all:
         f"results/{RUN}/report.html",
         target("train"),
         TARGETS["verify"],
+        TARGETS["workflow"],
     localrule: True

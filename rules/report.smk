@@ -5,7 +5,44 @@ REQUIRED INPUTS:
     results/{run}/{track}/section.html, section.json
 OUTPUTS:
     report          = results/{run}/report.html
+    workflow        = results/{run}/figures/workflow.svg, .png, results/{run}/workflow.csv
 """
+
+TARGETS["workflow"] = [f"results/{RUN}/figures/workflow.{kind}" for kind in ("svg", "png")]
+
+
+rule plot_workflow:
+    """The rules of the workflow, stage by stage."""
+    input:
+        code=code("plot_workflow"),
+    output:
+        table=f"results/{RUN}/workflow.csv",
+        svg=report(
+            f"results/{RUN}/figures/workflow.svg",
+            category="Workflow",
+            caption="../workflow/report/workflow_rules.rst",
+        ),
+        png=f"results/{RUN}/figures/workflow.png",
+    log:
+        f"logs/{RUN}/plot_workflow.log",
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        # all rules are known only when all files are read
+        rules=lambda wildcards: [
+            f"{rule.name}={Path(rule.snakefile).stem}" for rule in workflow.rules
+        ],
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --rules {params.rules:q} \
+            --output-table {output.table:q} \
+            --output-svg {output.svg:q} \
+            --output-png {output.png:q} 2>&1 | tee {log:q}
+        """
 
 
 rule render_report:

@@ -70,6 +70,7 @@ rule evaluate:
 rule figures:
     input:
         target("figures"),
+        TARGETS["workflow"],
     localrule: True
 
 

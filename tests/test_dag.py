@@ -42,7 +42,9 @@ def tiny_zip(tmp_path: Path) -> Path:
     return zip_of(tmp_path / "tiny.zip", [phenopacket(1, 100001, 11)])
 
 
-@pytest.mark.parametrize("name", ["config", "phenopackets", "paper", "smoke", "tissue_real"])
+@pytest.mark.parametrize(
+    "name", ["config", "phenopackets", "study_phenopackets", "study_leak", "paper", "smoke", "tissue_real"]
+)
 def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> None:
     folder = place(tmp_path / "here")
     shared = tmp_path / "shared/data"
@@ -52,7 +54,7 @@ def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> Non
     output = snakemake(folder, "-n", "--configfile", f"config/{name}.yaml").stdout
     assert "render_report" in output
     assert ("rule train_student" in output) == (name != "tissue_real")
-    assert ("rule train_vision_student" in output) == (name != "phenopackets")
+    assert ("rule train_vision_student" in output) == (name in ("config", "paper", "smoke", "tissue_real"))
     # a student that sees already is not composed here
     assert ("rule align_student" in output) == (name in ("config", "smoke", "tissue_real"))
 
