@@ -226,6 +226,14 @@ def test_damaged_last_checkpoint_falls_back(
     assert_same_run(whole_run, tmp_path)
 
 
+def test_auto_is_told_as_what_it_was(inputs: Path, tmp_path: Path) -> None:
+    config = settings(max_steps=1) | {"precision": "auto"}
+    told = train(inputs, tmp_path, config)["dtype"]["autocast"]
+    assert told == models.pick_precision("auto", "cpu")
+    # of the same origin as a run that names it
+    assert train(inputs, tmp_path, config | {"precision": told})["resumed_from_step"] == 1
+
+
 def test_fewer_pairs_read_as_many_tokens(inputs: Path, tmp_path: Path) -> None:
     """A variant with pairs of its own has the token budget of the run's pairs."""
     few = tmp_path / "few.parquet"

@@ -55,8 +55,9 @@ def main(args: argparse.Namespace) -> None:
     from mintflow.vision_encoding import Gallery, VisionEncoder
 
     torch.set_num_threads(max(1, args.threads))
-    options, autocast = settings["alignment"], settings["precision"] == "bf16"
-    device = models.pick_device(settings["device"])
+    options, device = settings["alignment"], models.pick_device(settings["device"])
+    settings = settings | {"precision": models.pick_precision(settings["precision"], device)}
+    autocast = settings["precision"] == "bf16"
     cases = io.read_parquet(args.cases, [*REFERENCE, "split"])
     said = io.read_parquet(args.descriptions, ["case_id", "caption"]).set_index("case_id")["caption"]
     cases = cases[cases["split"].isin(["train", "validation"])]

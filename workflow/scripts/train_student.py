@@ -92,13 +92,14 @@ def main(args: argparse.Namespace) -> None:
             chosen = io.read_json(args.learning_rate)["learning_rate"]
             settings = settings | {"training": settings["training"] | {"learning_rate": chosen}}
         seed = settings["training"]["seed"]
+        device = trainer.choose_device(settings)
+        settings = settings | {"precision": models.pick_precision(settings["precision"], device)}
         autocast = settings["precision"] == "bf16"
         merge, template_kwargs = settings["merge"], settings["chat_template_kwargs"]
     except KeyError as error:
         raise InputError("is missing", field=f"{args.track}.student: {error.args[0]}") from error
     if merge and not args.output_merged:
         raise InputError("merge needs --output-merged", field=f"{args.track}.student.merge")
-    device = trainer.choose_device(settings)
     torch.set_num_threads(max(1, args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
     base = models.read_card(args.base)

@@ -307,6 +307,29 @@ def pick_device(name: str) -> str:
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def pick_precision(name: str, device: str) -> str:
+    """``fp32`` or ``bf16`` for the configuration's ``auto``, ``fp32`` or ``bf16``.
+
+    ``auto`` is bf16 where the device computes in it. A processor that only imitates it (without AVX-512 bf16
+    or AMX) is several times slower in bf16 than in fp32.
+
+    Raises:
+        InputError: bf16 was asked for and the GPU cannot.
+    """
+    import torch
+
+    if device == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+        if name == "bf16" and not able:
+            raise InputError("this GPU cannot compute in bf16; use fp32", field="rare.student.precision")
+    else:
+        found = torch.cpu.get_capabilities()
+        able = any(found.get(key, False) for key in ("avx512_bf16", "amx_bf16", "bf16"))
+    if name == "auto":
+        return "bf16" if able else "fp32"
+    return name
+
+
 def require_nf4() -> None:
     """Raise an InputError that names the config key unless 4-bit weights can be used here."""
     from importlib.util import find_spec

@@ -284,15 +284,13 @@ def choose_device(settings: Mapping[str, Any]) -> str:
     """``cpu`` or ``cuda`` for rare.student of the configuration.
 
     Raises:
-        InputError: the device, precision or attention asked for cannot be had here.
+        InputError: the device or attention asked for cannot be had here.
     """
     device = pick_device(settings["device"])
     if settings["quantization"] == "nf4" and device == "cpu":
         raise InputError("nf4 needs a CUDA device; use none", field="rare.student.quantization")
     if settings["attention"] == "flex_attention" and device == "cpu":
         raise InputError("flex_attention cannot train on the CPU; use sdpa", field="rare.student.attention")
-    if settings["precision"] == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported():
-        raise InputError("this GPU cannot compute in bf16; use fp32", field="rare.student.precision")
     return device
 
 
