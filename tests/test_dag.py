@@ -314,10 +314,12 @@ def test_environments_agree_with_the_lock() -> None:
     lock["torch"] = "2.13.0"
     names = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
     for path in sorted((ROOT / "envs").glob("*.yaml")):
-        for entry in re.findall(r"^  - (\S+)=(\S+)$", path.read_text(), flags=re.M):
-            name = names.get(entry[0], entry[0])
+        for line in filter(str.strip, path.read_text().partition("dependencies:\n")[2].splitlines()):
+            pinned = re.fullmatch(r"  - ([\w.-]+)=([\w.]+)", line)
+            assert pinned, f"{path.name} does not pin: {line.strip()}"
+            name, version = names.get(pinned[1], pinned[1]), pinned[2]
             if name not in ("python", "pip"):
-                assert lock.get(name) == entry[1], f"{path.name}: {name} {entry[1]}, lock {lock.get(name)}"
+                assert lock.get(name) == version, f"{path.name}: {name} {version}, lock {lock.get(name)}"
 
 
 def test_snakefile_and_rules_stay_small() -> None:

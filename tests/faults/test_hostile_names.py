@@ -17,6 +17,7 @@ import yaml
 import workflow_tools
 from mintflow import io
 from mintflow.config import complete, read_schema
+from tissue_material import tile
 from workflow_tools import ENVIRONMENT, ROOT, phenopacket, place, snakemake
 
 pytestmark = pytest.mark.skipif(
@@ -63,18 +64,40 @@ def slides(folder: Path) -> str:
     return sheet.name
 
 
-def patients(folder: Path) -> str:
-    """Phenopackets whose ids, subjects and file names are hostile; returns the path of their folder."""
-    home = folder / "pa tients's $(touch pwned)"
-    home.mkdir()
-    for i in range(48):
+def patients(folder: Path, home: str, numbers: range, publication: int = 1) -> str:
+    """Phenopackets whose ids, subjects, file names and VCFs are hostile; returns their folder."""
+    (folder / home).mkdir()
+    for i in numbers:
         name = f"{PERSON} {NAMES[i % len(NAMES)]} {i}"
-        packet = phenopacket(i, 100001 + i % 4, 1 + i // 4 % 4 + 10 * (i % 4))
+        packet = phenopacket(i, 100001 + i % 4, publication + i // 4 % 4 + 10 * (i % 4))
         terms = [{"type": {"id": term}} for term in TERMS[i % 4 : i % 4 + 3 + i // 16]]
         packet |= {"id": name, "phenotypicFeatures": terms}
         packet["subject"] = {"id": name, "timeAtLastEncounter": {"age": {"iso8601duration": f"P{i + 1}Y"}}}
-        (home / f"{name.replace('/', '_')}.json").write_text(json.dumps(packet), encoding="utf-8")
+        if i < len(NAMES):
+            variants = f"va riants {NAMES[i]}.vcf"
+            (folder / home / variants).write_text(VCF.format(sample=name), encoding="utf-8")
+            packet["files"] = [{"uri": variants, "individualToFileIdentifiers": {name: name}}]
+        (folder / home / f"{name}.json").write_text(json.dumps(packet), encoding="utf-8")
+    return home
+
+
+def tile_set(folder: Path, labels: list[str]) -> str:
+    """A folder of tiles for each label, files of hostile names; returns the path of the set."""
+    home = folder / "ti les's $(touch pwned)"
+    for label in labels:
+        (home / label).mkdir(parents=True)
+        for number, name in enumerate(NAMES):
+            tile(number).save(home / label / f"{PERSON} {name}_{number % 4}.png")
     return home.name
+
+
+VCF = """##fileformat=VCFv4.2
+##contig=<ID=1>
+##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
+##INFO=<ID=ANN,Number=.,Type=String,Description="Functional annotations">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{sample}
+1\t10\t.\tA\tG\t.\tPASS\tANN=G|missense_variant|MODERATE|FBN1|FBN1\tGT\t0/1
+"""
 
 
 TERMS = [
@@ -98,21 +121,35 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "rare": {
             "cohort": {
                 "source": "phenopackets",
-                "path": patients(folder),
+                "path": patients(folder, "pa tients's $(touch pwned)", range(48)),
                 "min_cases": 2,
                 "min_publications": 2,
             },
             "split": {"unseen_disease_fraction": 0},
             "preferences": {"k": 2, "q": 2},
+            "arms": ["orpo", "sft", "rag"],
+            "variants": {"orpo-more": {"arm": "orpo", "preferences": {"unlabelled": True}}},
+            "unlabelled": {"per_disease": 2},
         },
-        "tissue": {"slides": {"source": "sheet", "sheet": slides(folder)}},
+        "tissue": {
+            "slides": {"source": "sheet", "sheet": slides(folder)},
+            "tile_sets": [
+                {
+                    "name": "extra",
+                    "kind": "folders",
+                    "path": tile_set(folder, ["gland", "muscle"]),
+                    "patients": r"(.+)_\d",
+                }
+            ],
+        },
+        "external": patients(folder, "fur ther's $(touch pwned)", range(100, 112), 500),
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(mine, allow_unicode=True), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY"):
             patch.setitem(workflow_tools.ENVIRONMENT, name, TOKEN)
-        done = snakemake(folder, *SMOKE, timeout=900)
-    (folder / "said.txt").write_text(done.stdout, encoding="utf-8")
+        said = [snakemake(folder, *target, *SMOKE, timeout=1200).stdout for target in ((), ("external",))]
+    (folder / "said.txt").write_text("\n".join(said), encoding="utf-8")
     return folder
 
 
@@ -127,12 +164,29 @@ def test_every_slide_became_tiles_under_its_own_name(finished: Path) -> None:
     with open(finished / "results/hostile/tissue/cohort/manifest.csv", encoding="utf-8", newline="") as table:
         statuses = {row["slide_id"]: row["status"] for row in csv.DictReader(table)}
     assert statuses == dict.fromkeys(NAMES, "ok")
-    assert set(cases["slide_id"]) <= set(NAMES)
-    assert len(set(cases["slide_id"])) >= len(NAMES) - 2
+    assert len(set(cases["slide_id"]) & set(NAMES)) >= len(NAMES) - 2
+    extra = io.read_parquet(finished / "results/hostile/tissue/tile_sets/extra.parquet", ["patient_id"])
+    assert {f"{PERSON} {name}" in " ".join(extra["patient_id"]) for name in NAMES} == {True}
 
 
-# the cohort's own tables say who is in it; per_case.parquet whose tiles are resampled together
-INSIDE = {"raw", "cohort", "per_case.parquet"}
+def test_vcfs_of_hostile_names_are_read(finished: Path) -> None:
+    found = io.read_parquet(
+        finished / "results/hostile/rare/cohort/genotypes.parquet", ["case_id", "gene_symbol", "is_decoy"]
+    )
+    assert (
+        found.loc[(found["gene_symbol"] == "FBN1") & ~found["is_decoy"], "case_id"].nunique()
+        >= len(NAMES) - 2
+    )
+
+
+def test_a_further_cohort_of_hostile_names_is_evaluated(finished: Path) -> None:
+    with open(finished / "results/hostile/external/metrics.csv", encoding="utf-8", newline="") as table:
+        rows = [row for row in csv.DictReader(table) if row["metric"] == "top1_all"]
+    assert {row["arm"] for row in rows} >= {"orpo", "sft", "teacher"} and {row["n"] for row in rows} == {"12"}
+
+
+# the tables of who is in the cohort say it; per_case.parquet whose tiles are resampled together
+INSIDE = {"raw", "cohort", "tile_sets", "per_case.parquet"}
 
 
 def text_of(path: Path) -> str:
