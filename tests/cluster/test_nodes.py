@@ -74,10 +74,10 @@ def test_two_nodes_learn_what_one_process_does(cluster: slurm.Cluster, alone: Pa
 
 
 def test_accelerate_starts_two_processes(alone: Path) -> None:
-    launcher = (
-        "accelerate launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
-    )
-    arguments = configure(alone, "accelerated", 2, launcher, 0)
+    """As docs/deployment.md has it for GPUs; the processes find none and meet on the CPU."""
+    launcher = "accelerate launch --multi_gpu --num_processes 4"
+    assert f"`{launcher}`" in (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
+    arguments = configure(alone, "accelerated", 2, launcher.replace("4", "2"), 0)
     snakemake(alone, RARE.format("accelerated") + "/student/orpo/training.json", "--cores", "2", *arguments)
     as_one_process(alone, "accelerated")
 
