@@ -23,6 +23,7 @@ rule draw_unlabelled:
         phenotypes=f"{RARE}/cohort/phenotypes.parquet",
         variants=f"{RARE}/cohort/raw/variants.parquet",
         terms=f"{HPO}/terms.parquet",
+        leakage=f"{RARE}/knowledge/leakage.json",
         hpoa=f"{HPO}/hpoa.parquet",
         genes=f"{HPO}/gene_disease.parquet",
     output:
@@ -50,6 +51,7 @@ rule draw_unlabelled:
             --phenotypes {input.phenotypes:q} \
             --variants {input.variants:q} \
             --terms {input.terms:q} \
+            --leakage {input.leakage:q} \
             --hpoa {input.hpoa:q} \
             --genes {input.genes:q} \
             --output-cases {output.cases:q} \

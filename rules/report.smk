@@ -35,10 +35,12 @@ rule plot_workflow:
         rules=lambda wildcards: [
             f"{rule.name}={Path(rule.snakefile).stem}" for rule in workflow.rules
         ],
+        tracks=TRACKS,
     shell:
         r"""
         python {input.code[0]:q} \
             --rules {params.rules:q} \
+            --tracks {params.tracks:q} \
             --output-table {output.table:q} \
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}

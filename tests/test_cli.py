@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import subprocess
 import sys
@@ -45,6 +46,34 @@ def test_a_warning_names_no_path_of_this_machine(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stderr == "FutureWarning: something is old\n"
+
+
+def test_no_log_names_a_path_of_this_machine(tmp_path: Path) -> None:
+    """Whoever logs it: the program, a library, a warning or a traceback; blanks and all."""
+    place = tmp_path / "Jane Doe's home"
+    place.mkdir()
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import logging, os, warnings\nfrom mintflow import cli\n"
+        "def main(args):\n"
+        "    warnings.warn(f'{args.file} is old')\n"
+        "    found = os.getcwd(), args.settings['path']\n"
+        "    logging.getLogger('library').warning('reads %s/x.bin and %s', *found)\n"
+        "    raise ValueError(f'{args.file}: no')\n"
+        "parser = cli.parser('')\nparser.add_argument('--file')\ncli.run(main, parser)\n"
+    )
+    settings = json.dumps({"path": str(place / "a b")})
+    done = subprocess.run(
+        [sys.executable, program, "--file", place / "c d.vcf", "--settings", settings],
+        env={"PYTHONPATH": str(SCRIPTS[0].parent), "HOME": "/root"},
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "ValueError: …/c d.vcf: no" in done.stderr, done.stderr
+    assert "…/c d.vcf is old" in done.stderr and "/x.bin and …/a b" in done.stderr, done.stderr
+    assert str(tmp_path) not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

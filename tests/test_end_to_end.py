@@ -191,7 +191,7 @@ def test_a_further_cohort_is_evaluated_without_training(finished: tuple[Path, fl
 
 KILLER = """\
 #!/bin/sh
-# Runs python; the first call of each script with each output is killed -9 after 20 to 70 % of its time.
+# Runs python; the first call of each script with each output is killed -9 after 10 to 40 % of its time.
 case "$1" in
   *workflow/scripts/*.py) ;;
   *) exec {python} "$@" ;;
@@ -202,7 +202,7 @@ echo "$1" > "$mark"
 {python} "$@" &
 child=$!
 while read -r name seconds; do [ "$name" = "$(basename "$1" .py)" ] && took=$seconds; done < {took}
-sleep "$(awk -v s="$(basename "$mark")" -v t="${{took:-0.5}}" 'BEGIN {{ print t * (0.2 + (s % 50) / 100) }}')"
+sleep "$(awk -v s="$(basename "$mark")" -v t="${{took:-0.5}}" 'BEGIN {{ print t * (0.1 + (s % 30) / 100) }}')"
 kill -9 $child 2>/dev/null && echo "$1" >> {marks}/killed.txt
 wait $child
 """

@@ -306,7 +306,7 @@ def test_configurations(name: str) -> None:
             assert found["run"]
         except InputError as problem:
             assert problem.file == "configuration"
-            known = [*schema["properties"], *config, "top level"]
+            known = [*schema["properties"], *filter(None, config), "top level"]
             for line in problem.problem.strip().split("\n  "):
                 assert line.startswith((*known, *map(repr, known))), line
 

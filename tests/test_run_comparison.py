@@ -68,6 +68,8 @@ def test_what_cannot_be_compared() -> None:
         compared(first, first, arms=["dpo"])
     with pytest.raises(InputError, match="no test case"):
         compared(first, first.assign(case_id=first["case_id"] + "x"))
+    with pytest.raises(InputError, match="the second table is no per_case"):
+        compared(first, first.drop(columns="arm"))
     with pytest.raises(InputError, match="two tracks"):
         compared(first, first.rename(columns={"publication": "patient_id"}))
 

@@ -141,14 +141,17 @@ def test_what_failed_leaves_nothing(tmp_path: Path) -> None:
     assert str(tmp_path) not in row["message"]
 
 
-def test_a_surprise_is_a_row_too(tmp_path: Path, slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_surprise_is_a_row_too(
+    tmp_path: Path, slide: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def surprised(*_: object) -> None:
-        raise ZeroDivisionError("no way")
+        raise ZeroDivisionError(f"no way through {slide}, or '{slide.name}'")
 
     monkeypatch.setattr(tiling, "tile_slide", surprised)
     row, entry = cut_slide(job(slide, tmp_path / "cache"))
     assert (row["status"], entry) == ("unreadable-file", None)
-    assert row["message"] == "unexpected ZeroDivisionError: no way"
+    assert row["message"] == "unexpected ZeroDivisionError: no way through it, or 'it'"
+    assert slide.name not in caplog.text and "no way through it" in caplog.text
 
 
 def test_files_are_placed_under_the_slides_name(tmp_path: Path, slide: Path) -> None:

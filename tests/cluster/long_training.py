@@ -16,19 +16,20 @@ PROFILE = (
 )
 TRAINED = "results/long/rare/student/orpo"
 STEPS = 600
+SAVE = 100
 _CONFIGURATION = """\
 run: long
 tracks: [rare]
 rare:
   student:
-    training: {{epochs: 1000, max_steps: {steps}, eval_steps: 20, save_steps: 20, log_steps: 20}}
+    training: {{epochs: 1000, max_steps: {steps}, eval_steps: 20, save_steps: {save}, log_steps: 20}}
 """
 
 
 def configure(folder: Path, steps: int = STEPS) -> tuple[str, ...]:
     """Write the configuration; returns the arguments that name it."""
     path = place(folder) / "long.yaml"
-    path.write_text(_CONFIGURATION.format(steps=steps))
+    path.write_text(_CONFIGURATION.format(steps=steps, save=SAVE))
     return ("--configfile", "config/smoke.yaml", str(path))
 
 

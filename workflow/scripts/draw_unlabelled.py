@@ -24,6 +24,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--phenotypes", type=Path, required=True, help="their normalised terms")
     parser.add_argument("--variants", type=Path, required=True, help="their raw variants")
     parser.add_argument("--terms", type=Path, required=True, help="terms.parquet")
+    parser.add_argument("--leakage", type=Path, required=True, help="leakage.json: is leakage controlled?")
     parser.add_argument("--hpoa", type=Path, required=True, help="hpoa.parquet, for modes of inheritance")
     parser.add_argument("--genes", type=Path, required=True, help="gene_disease.parquet")
     parser.add_argument("--output-cases", type=Path, required=True, help="the drawn patients")
@@ -42,11 +43,12 @@ def main(args: argparse.Namespace) -> None:
     terms = io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "excluded"])
     terms = terms[terms["case_id"].isin(trained) & ~terms["excluded"].astype(bool)]
     candidates = io.read_parquet(args.candidates, ["disease_id", "name"])
+    controlled = io.read_json(args.leakage)["controlled"]
     drawn = unlabelled.draw(
         io.read_parquet(args.profiles, ["disease_id", "hpo_id", "frequency"]),
         candidates,
         terms,
-        leak_free(io.read_parquet(args.hpoa), held_out_publications(cases)),
+        leak_free(io.read_parquet(args.hpoa), held_out_publications(cases) if controlled else set()),
         io.read_parquet(args.genes, ["gene_symbol", "disease_id"]),
         Ontology.from_parquet(args.terms),
         settings,

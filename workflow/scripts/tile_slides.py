@@ -16,11 +16,11 @@ import tempfile
 from contextlib import ExitStack
 
 from mintflow import cli, io
-from mintflow.private import opaque
+from mintflow.private import opaque, without_paths
 from mintflow.settings import exact
 from mintflow.sheets import batch_of, file_name, read_sheet
 from mintflow.tile_batch import run_jobs
-from mintflow.tile_cache import SlideJob, cut_slide, place, prepare
+from mintflow.tile_cache import SlideJob, cut_slide, place, prepare, unnamed
 from mintflow.tile_table import TILING_KEYS, manifest_row, write_manifest
 
 
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
             slide = outcome.job.row
             if outcome.failure:
                 status = "timeout" if outcome.failure == "timeout" else "unreadable-file"
-                detail = outcome.detail.strip().splitlines()[-1]
+                detail = without_paths(unnamed(outcome.detail.strip().splitlines()[-1], slide))
                 row = manifest_row(slide.slide, slide.path, status, f"reading it ended: {detail}")
             else:
                 row, entry = outcome.value

@@ -93,7 +93,7 @@ def main(args: argparse.Namespace) -> None:
             settings = settings | {"training": settings["training"] | {"learning_rate": chosen}}
         seed = settings["training"]["seed"]
         device = trainer.choose_device(settings)
-        settings = settings | {"precision": models.pick_precision(settings["precision"], device)}
+        settings, chosen = models.settle_precision(settings, args.checkpoints, device)
         autocast = settings["precision"] == "bf16"
         merge, template_kwargs = settings["merge"], settings["chat_template_kwargs"]
     except KeyError as error:
@@ -105,6 +105,8 @@ def main(args: argparse.Namespace) -> None:
     base = models.read_card(args.base)
     tokenizer = models.load_tokenizer(args.base)
     data = {"train": io.sha256_file(args.train), "validation": io.sha256_file(args.validation)}
+    if settings["training"]["budget"] == "pairs":
+        args.standard = None
     if args.standard:
         data["standard"] = io.sha256_file(args.standard)
     gallery, whole = None, []
@@ -112,7 +114,7 @@ def main(args: argparse.Namespace) -> None:
     if args.images:
         from mintflow.vision_encoding import VisionEncoder, open_gallery
 
-        paths = (args.train, args.validation)
+        paths = [path for path in (args.train, args.validation, args.standard) if path]
         shown = [name for path in paths for name in io.read_parquet(path, ["image"])["image"]]
         gallery = open_gallery(args.base, args.images, shown)
         encoder: ChatEncoder = VisionEncoder(tokenizer, ends, template_kwargs, gallery)
@@ -152,7 +154,7 @@ def main(args: argparse.Namespace) -> None:
         "mintflow": mintflow.__version__,
     }
     with train_args.main_process_first(local=False):  # the first process tidies up, the others look again
-        checkpoint = checkpoints.prepare(args.checkpoints, origin)
+        checkpoint = checkpoints.prepare(args.checkpoints, origin, chosen)
 
     set_seed(seed)
     model = models.load_model(

@@ -6,10 +6,15 @@ Imported while Snakemake parses the workflow, so it needs the standard library a
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 SCHEMES = ("https", "http", "file")
-_SECRET = re.compile(r"sig|token|key|secret|passw|credential|auth", re.IGNORECASE)
+# within a name, and as a word of it
+_SECRET = re.compile(
+    r"token|secret|passw|credential|signature|apikey|accesskey"
+    r"|(?<![a-z])(?:sig|key|pass|pwd|auth|authorization|jwt|code|access|session)(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 def shown(url: str) -> str:
@@ -29,7 +34,8 @@ def refused(url: str) -> str | None:
     advice = "would stand in logs and reports; download the file yourself and give its path"
     if "@" in parts.netloc:
         return f"a user name or password {advice}"
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+    for part in re.split("[&;]", f"{parts.query}&{parts.fragment}"):
+        name = unquote_plus(part.partition("=")[0])
         if _SECRET.search(name):
             return f"the parameter {name} {advice}"
     return None

@@ -42,7 +42,17 @@ def is_whole(checkpoint: str | Path) -> bool:
         return False
 
 
-def prepare(folder: str | Path, origin: Mapping[str, Any]) -> Path | None:
+def chosen_before(folder: str | Path) -> dict[str, Any]:
+    """What a run whose checkpoints are in ``folder`` chose for itself; empty if there is none."""
+    try:
+        return dict(json.loads((Path(folder) / ORIGIN).read_text(encoding="utf-8")).get("chosen", {}))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def prepare(
+    folder: str | Path, origin: Mapping[str, Any], chosen: Mapping[str, Any] | None = None
+) -> Path | None:
     """Make ``folder`` ready for a run and find the checkpoint to resume from.
 
     Checkpoints of another origin and broken ones are deleted, and the log says so.
@@ -50,6 +60,7 @@ def prepare(folder: str | Path, origin: Mapping[str, Any]) -> Path | None:
     Args:
         folder: holds ``checkpoint-<step>`` folders.
         origin: what the run is made of (settings, hashes of data and base model); JSON-able.
+        chosen: what it chose for itself, for ``chosen_before``.
 
     Returns:
         The latest whole checkpoint of the same origin, None when training starts afresh.
@@ -57,10 +68,11 @@ def prepare(folder: str | Path, origin: Mapping[str, Any]) -> Path | None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     found = checkpoints(folder)
-    stamp = {"fingerprint": fingerprint(origin)}
+    stamp = {"fingerprint": fingerprint(origin), "chosen": dict(chosen or {})}
     try:
-        same = json.loads((folder / ORIGIN).read_text(encoding="utf-8")) == stamp
-    except (OSError, ValueError):
+        before = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        same = before["fingerprint"] == stamp["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
         same = False
     if not same:
         if found:

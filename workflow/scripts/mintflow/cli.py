@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -56,22 +57,53 @@ def parser(description: str | None, *, with_settings: bool = True) -> argparse.A
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
     """Parse, run, and end with exit code 2 and one clear line on a user's error, 1 on one of ours.
 
-    No log names a path of the machine.
+    Paths of the machine are cut in all that is logged.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    # without the file that warns: its path is this machine's
-    warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {message}\n"
     args = arguments.parse_args()
+    known = _paths_in([os.getcwd(), str(Path.home()), *sys.argv[1:]])
+
+    def cut(record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_paths(record.getMessage(), known), ()
+        return True
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(cut)
+    # without the file that warns
+    warnings.formatwarning = lambda message, category, *_: (
+        f"{category.__name__}: {without_paths(str(message), known)}\n"
+    )
     try:
         main(args)
     except InputError as error:
-        log.error("ERROR: %s", without_paths(str(_of_track(error, getattr(args, "track", "rare")))))
+        log.error("ERROR: %s", _of_track(error, getattr(args, "track", "rare")))
         sys.exit(2)
     except Exception:
-        log.error("unexpected error\n%s", without_paths(traceback.format_exc()))
+        log.error("unexpected error\n%s", traceback.format_exc())
         sys.exit(1)
+
+
+def _paths_in(arguments: Iterable[str]) -> set[str]:
+    """Absolute paths among arguments, within ``name=path`` and within JSON, too."""
+    found: set[str] = set()
+    for text in arguments:
+        if text.lstrip().startswith("{"):
+            with contextlib.suppress(ValueError):
+                found |= _paths_in(_texts(json.loads(text)))
+        else:
+            found |= {part for part in (text, text.partition("=")[2]) if os.path.isabs(part)}
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in nested mappings and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def with_track(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -139,6 +139,9 @@ def _odd_values(value: Any, path: str = "") -> Iterator[str]:
     """What YAML allows and the schema did not refuse: numbers no library takes, dates in free sections."""
     if isinstance(value, dict | list):
         for key, sub in _items(value):
+            if isinstance(value, dict) and not isinstance(key, str):
+                kind = type(key).__name__
+                yield f"{_join(path, key)}: the key is a {kind}; put it in quotes to make it text"
             yield from _odd_values(sub, _join(path, key))
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{path}: {value} is not a finite number"
@@ -243,11 +246,11 @@ def _bad_variant(
 
 def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
     cohort, teacher = rare["cohort"], rare["teacher"]
+    if cohort["url"] and (problem := refused(cohort["url"])):
+        yield f"rare.cohort.url: {problem}"
     if cohort["source"] == "phenopackets":
         if not cohort["path"] and not cohort["url"]:
             yield "rare.cohort.path: source phenopackets needs a path, or a url with sha256"
-        if cohort["url"] and (problem := refused(cohort["url"])):
-            yield f"rare.cohort.url: {problem}"
         if cohort["url"] and not cohort["path"] and not cohort["sha256"]:
             yield "rare.cohort.sha256: a download needs its checksum"
     split = rare["split"]
@@ -339,7 +342,13 @@ def _student_contradictions(track: str, section: Mapping[str, Any]) -> Iterator[
 
 
 PATHS = {
-    "rare": ("cohort.path", "cohort.sample_sheet", "cohort.image_embeddings", "teacher.scores"),
+    "rare": (
+        "cohort.path",
+        "cohort.vcf_folder",
+        "cohort.sample_sheet",
+        "cohort.image_embeddings",
+        "teacher.scores",
+    ),
     "tissue": ("slides.sheet", "teacher.scores"),
 }
 
@@ -351,6 +360,8 @@ def require_files(config: Mapping[str, Any]) -> None:
         InputError: all that are missing, each with its key.
     """
     named: dict[str, Any] = {"external": config["external"]}
+    if "://" not in (config["container"] or ""):
+        named["container"] = config["container"]
     for track in config["tracks"]:
         named |= {f"{track}.{key}": lookup(config[track], key) for key in PATHS[track]}
         if lookup(config[track], "student.base.kind") == "local":

@@ -14,12 +14,12 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import hub
+from . import checkpoints, hub
 from .errors import InputError
 from .io import fingerprint, read_json, sha256_file, whole_directory, write_json
 
@@ -328,6 +328,20 @@ def pick_precision(name: str, device: str) -> str:
     if name == "auto":
         return "bf16" if able else "fp32"
     return name
+
+
+def settle_precision(
+    settings: Mapping[str, Any], checkpoint_folder: str | Path, device: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings with ``auto`` resolved, and what was chosen for ``checkpoints.prepare``.
+
+    A training that goes on on another kind of processor stays as it began.
+    """
+    if settings["precision"] != "auto":
+        return {**settings, "precision": pick_precision(settings["precision"], device)}, {}
+    begun = checkpoints.chosen_before(checkpoint_folder).get("precision")
+    chosen = {"precision": begun or pick_precision("auto", device)}
+    return {**settings, **chosen}, chosen
 
 
 def require_nf4() -> None:

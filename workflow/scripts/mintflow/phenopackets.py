@@ -444,11 +444,12 @@ class _VcfPlaces:
         try:
             # by name alone: a link in the folder is its owner's choice, a name in a phenopacket is not
             path = os.path.normpath(beside / name)
-            inside = Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self.allowed or folder))
+            places = [folder, self.allowed] if self.allowed else [folder]
+            inside = any(Path(os.path.abspath(path)).is_relative_to(os.path.abspath(p)) for p in places)
         except ValueError:
             return None, "no file name"
         if not inside:
-            return None, "a file outside of rare.cohort.vcf_folder (by default where the phenopackets are)"
+            return None, "a file neither beside the phenopackets nor in rare.cohort.vcf_folder"
         return path, ""
 
 

@@ -41,7 +41,7 @@ _SIMULATED = """\
 _UNLABELLED = """
 
 **{pairs} further training pairs are of patients whom nobody has labelled**, drawn from the disease profiles
-that the run computed without its held-out publications, also of diseases of which no patient is trained on;
+of the run, also of diseases of which no patient is trained on;
 they are no persons. The teacher ranked them like everyone else. The counts below leave them out, and their
 `truth` is null."""
 

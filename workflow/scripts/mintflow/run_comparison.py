@@ -38,6 +38,10 @@ def compare_runs(
     Raises:
         InputError: another track, an arm that a run lacks, no shared case, or a case that is not the same.
     """
+    for which, table in (("first", first), ("second", second)):
+        needed = {"arm", *KEYS, "value"}
+        if not needed <= set(table) or not set(UNITS) & set(table) or not set(STRATA) & set(table):
+            raise InputError(f"the {which} table is no per_case.parquet of a run", field="columns")
     runs = [mean_of_seeds(table, SUFFIXES)[0] for table in (first, second)]
     runs = [table[table["split"].isin(SUFFIXES)] for table in runs]
     if set(runs[0].columns) != set(runs[1].columns):

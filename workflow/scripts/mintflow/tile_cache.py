@@ -100,6 +100,11 @@ def prepare() -> None:
     from . import tiling  # noqa: F401
 
 
+def unnamed(text: str, row: SlideRow) -> str:
+    """A message without the path and the file name of a slide."""
+    return text.replace(row.path, "it").replace(Path(row.path).name, "it")
+
+
 def cut_slide(job: SlideJob) -> tuple[dict[str, Any], str | None]:
     """Cut one slide, or find it cut already; never raises for what is wrong with a slide.
 
@@ -113,8 +118,9 @@ def cut_slide(job: SlideJob) -> tuple[dict[str, Any], str | None]:
         known = {"sha256": None, **failure.known}
         return manifest_row(row.slide, row.path, failure.status, failure.message, **known), None
     except Exception as error:  # one slide never stops the batch
-        cli.log.error("%s: unexpected\n%s", opaque(row.slide), without_paths(traceback.format_exc()))
-        message = f"unexpected {type(error).__name__}: {error}".replace(row.path, "it")
+        told = unnamed(traceback.format_exc(), row)
+        cli.log.error("%s: unexpected\n%s", opaque(row.slide), without_paths(told))
+        message = unnamed(f"unexpected {type(error).__name__}: {error}", row)
         return manifest_row(row.slide, row.path, "unreadable-file", message), None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -52,11 +52,12 @@ class Box:
         return _TITLE + _LINE * len(self.lines) + 0.05
 
 
-def rule_table(rules: Mapping[str, str]) -> pd.DataFrame:
+def rule_table(rules: Mapping[str, str], tracks: Collection[str] = tuple(TRACKS)) -> pd.DataFrame:
     """Track, stage and name of every rule.
 
     Args:
         rules: name of a rule to the stem of its file (``rare_cohort``), in the order of the files.
+        tracks: those that are run.
 
     Returns:
         ``COLUMNS``, in the order of the stages; rules that only name targets are left out.
@@ -69,7 +70,9 @@ def rule_table(rules: Mapping[str, str]) -> pd.DataFrame:
         stage = "figures" if track != SHARED and rest.rpartition("_")[2] in _FIGURES else rest
         if rest.startswith("external"):
             stage = "external"
-        if stage in STAGES:
+            if "rare" not in tracks:
+                continue
+        if stage in STAGES and (track == SHARED or track in tracks):
             rows.append((track, stage, rule))
     table = pd.DataFrame(rows, columns=COLUMNS)
     order = {name: place for place, name in enumerate(STAGES)}
