@@ -406,3 +406,14 @@ def test_no_environment_lists_what_none_of_its_programs_needs() -> None:
         assert not spare, f"{env}.yaml lists {sorted(spare)}, which nothing imports"
     assert needed.keys() == {path.stem for path in (ROOT / "envs").glob("*.yaml")}
     assert by_a_library.keys() <= set().union(*map(_listed, needed))
+
+
+def test_a_container_is_named_by_one_key(tmp_path: Path) -> None:
+    folder = place(tmp_path)
+    named = ("-n", "--configfile", "config/smoke.yaml", "--config", "container=mine.sif")
+    failed = snakemake(folder, *named, check=False)
+    assert failed.returncode != 0 and "container" in failed.stdout and "mine.sif" in failed.stdout
+    (folder / "mine.sif").touch()
+    assert "train_student" in snakemake(folder, *named).stdout
+    remote = snakemake(folder, *named[:-1], "container=docker://example.org/mintflow:1").stdout
+    assert "train_student" in remote

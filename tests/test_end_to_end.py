@@ -265,7 +265,7 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
     more = {"sft-truth", "dpo"}
     for track, wanted in (
         ("rare", ARMS | more | {"rag", "orpo+rag", "orpo-hard", "orpo-more", "retrieval"}),
-        ("tissue", TISSUE_ARMS | {"sft", "listwise"}),
+        ("tissue", TISSUE_ARMS | {"sft", "listwise", "orpo-few"}),
     ):
         rows = _metrics(finished[0], track)
         assert {row["arm"] for row in rows} == wanted

@@ -267,7 +267,7 @@ def _read_vcf(path: Path, sample: str, said: Any) -> None:
         said.send(True)
 
 
-@FUZZ
+@settings(FUZZ, deadline=None)  # a process for each; it has twenty seconds
 @given(
     torn(VARIANTS.encode())
     | torn(VARIANTS.encode()).map(gzip.compress)

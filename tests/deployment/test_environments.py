@@ -143,14 +143,20 @@ def test_an_unlisted_package_is_not_there(finished: tuple[Path, dict[str, Path],
 def test_the_recipe_of_a_container_holds_every_environment(tmp_path: Path) -> None:
     """What ``--containerize`` writes; a configuration that names the image has the same recipe."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    recipe = subprocess.run(
-        [*command, "--containerize", "apptainer", *SMOKE],
-        cwd=place(tmp_path),
-        env=ENVIRONMENT | conda_environment(),
-        text=True,
-        capture_output=True,
-        check=True,
-    ).stdout
+    (place(tmp_path) / "mine.sif").touch()
+
+    def written(*more: str) -> str:
+        return subprocess.run(
+            [*command, "--containerize", "apptainer", *SMOKE, *more],
+            cwd=tmp_path,
+            env=ENVIRONMENT | conda_environment(),
+            text=True,
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    recipe = written()
+    assert written("--config", "container=mine.sif") == recipe
     for path in (ROOT / "envs").glob("*.yaml"):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert line.strip() in recipe, f"{path.name}: {line}"
