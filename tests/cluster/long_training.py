@@ -15,8 +15,8 @@ PROFILE = (
     *("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"),
 )
 TRAINED = "results/long/rare/student/orpo"
-STEPS = 600
-SAVE = 100
+STEPS = 240
+SAVE = 80
 _CONFIGURATION = """\
 run: long
 tracks: [rare]
