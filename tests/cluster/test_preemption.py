@@ -89,15 +89,19 @@ def test_over_its_memory_it_is_retried_with_more(
     ended(submit(folder, "--set-resources", "train_student:mem_mb=150 * 8 ** (attempt - 1)"))
     assert_same(folder, uninterrupted)
 
-    def records() -> list[tuple[int, str]]:
-        """Memory and state of each attempt, in order."""
-        jobs = [job for job in cluster.jobs() if job.job_id not in before]
-        return [(job.memory_mb, job.state) for job in sorted(jobs, key=lambda job: int(job.job_id))]
+    def attempts() -> list[slurm.Job]:
+        return sorted(
+            (job for job in cluster.jobs() if job.job_id not in before), key=lambda job: int(job.job_id)
+        )
 
-    slurm.wait_for(lambda: any(state == "COMPLETED" for _, state in records()), "the job records", cluster)
-    found = records()
-    assert [memory for memory, _ in found] == [150 * 8**attempt for attempt in range(len(found))]
-    assert len(found) > 1 and {state for _, state in found[:-1]} == {"OUT_OF_MEMORY"}, found
+    slurm.wait_for(lambda: "COMPLETED" in [job.state for job in attempts()], "the job records", cluster)
+    *killed, last = attempts()
+    assert killed and last.state == "COMPLETED"
+    assert [job.memory_mb for job in (*killed, last)] == [150 * 8**n for n in range(len(killed) + 1)]
+    for job in killed:  # FAILED where the step was killed and the batch script ended by itself
+        assert job.state in ("FAILED", "OUT_OF_MEMORY")
+        (log,) = (folder / "logs/slurm").rglob(f"{job.job_id}.log")
+        assert "Exceeded job memory limit" in log.read_text()
 
 
 def test_a_node_that_disappears(
