@@ -240,7 +240,10 @@ def test_the_best_rate_is_chosen_by_answers() -> None:
     assert found["learning_rate"] == 1e-05  # of equals the smaller
     by_rate = {row["rate"]: row for row in found["trials"]}
     assert by_rate[0.0001]["top1"] == 0.5 and by_rate[0.0001]["mrr"] == 0.75
-    assert learning_rates.choose(trials, truth, {"orpo.lr1e-05"})["learning_rate"] == 0.0001
+    assert found["edge"] == "smallest"
+    middle = learning_rates.choose(trials, truth, {"orpo.lr1e-05"})
+    assert (middle["learning_rate"], middle["edge"]) == (0.0001, None)
+    assert learning_rates.choose({"orpo.lr1": trials["orpo.lr1e-05"]}, truth)["edge"] is None
     with pytest.raises(InputError, match="every learning rate diverged"):
         learning_rates.choose(trials, truth, set(trials))
     with pytest.raises(InputError, match="different cases"):

@@ -42,6 +42,8 @@ def main(args: argparse.Namespace) -> None:
     for row in result["trials"]:
         told = (row["rate"], row["top1"], row["mrr"], row["n"], ", diverged" * row["diverged"])
         cli.log.info("rate %g: top-1 %.3f, MRR %.3f of %d%s", *told)
+    if result["edge"]:
+        cli.log.warning("the best is the %s rate tried: a better one may lie beyond", result["edge"])
     io.write_json(result, args.output)
 
 

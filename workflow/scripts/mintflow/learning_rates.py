@@ -58,7 +58,8 @@ def choose(
         diverged: trials whose loss or gradient ceased to be finite.
 
     Returns:
-        learning_rate, and trials: rate, top1, mrr, n, diverged of each.
+        learning_rate; edge: whether it is the smallest or largest of several, beyond which a better one may
+        lie, else null; and trials: rate, top1, mrr, n, diverged of each.
 
     Raises:
         InputError: no case was answered, rates were asked different cases, or all diverged.
@@ -89,4 +90,5 @@ def choose(
             "every learning rate diverged; add smaller ones", field="student.training.learning_rates"
         )
     best = max(stable, key=lambda row: (row["top1"], row["mrr"], -row["rate"]))
-    return {"learning_rate": best["rate"], "trials": rows}
+    edges = {rows[0]["rate"]: "smallest", rows[-1]["rate"]: "largest"} if len(rows) > 1 else {}
+    return {"learning_rate": best["rate"], "edge": edges.get(best["rate"]), "trials": rows}
