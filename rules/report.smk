@@ -15,6 +15,12 @@ rule plot_workflow:
     """The rules of the workflow, stage by stage."""
     input:
         code=code("plot_workflow"),
+        rules=[
+            os.path.relpath(path)
+            for path in sorted((_root / "rules").glob("*.smk"))
+            if path.stem.partition("_")[0] in (*TRACKS, "models", "report")
+            or (path.stem.startswith("external") and "rare" in TRACKS)
+        ],
     output:
         table=f"results/{RUN}/workflow.csv",
         svg=report(
@@ -30,17 +36,10 @@ rule plot_workflow:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
-    params:
-        # all rules are known only when all files are read
-        rules=lambda wildcards: [
-            f"{rule.name}={Path(rule.snakefile).stem}" for rule in workflow.rules
-        ],
-        tracks=TRACKS,
     shell:
         r"""
         python {input.code[0]:q} \
-            --rules {params.rules:q} \
-            --tracks {params.tracks:q} \
+            --rules {input.rules:q} \
             --output-table {output.table:q} \
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}

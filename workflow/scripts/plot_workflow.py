@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mintflow import cli, figure_style, io
 from mintflow.errors import InputError
-from mintflow.workflow_plot import TRACKS, rule_table, workflow_figure
+from mintflow.workflow_plot import rule_table, workflow_figure
 
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
     parser = cli.parser(__doc__, with_settings=False)
-    parser.add_argument("--rules", nargs="+", required=True, metavar="RULE=FILE", help="stem of its file")
-    parser.add_argument(
-        "--tracks", nargs="+", default=list(TRACKS), choices=list(TRACKS), help="that are run"
-    )
+    parser.add_argument("--rules", nargs="+", type=Path, required=True, help="rule files, .smk")
     parser.add_argument("--output-table", required=True, help="CSV")
     parser.add_argument("--output-svg", required=True)
     parser.add_argument("--output-png", required=True)
@@ -24,8 +22,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Sort, write, draw."""
-    rules = dict(pair.partition("=")[::2] for pair in args.rules)
-    table = rule_table(rules, args.tracks)
+    table = rule_table({path.stem: path.read_text(encoding="utf-8") for path in args.rules})
     if table.empty:
         raise InputError("no rule belongs to a stage", field="--rules")
     io.write_csv(table, args.output_table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -32,6 +33,7 @@ STAGES = {
     "report": ("report", "#FFFFFF"),
     "external": ("a further cohort, with teacher and students as they are", "#F9DECB"),
 }
+_RULE = re.compile(r"^ *(?:rule|use rule \w+ as) (\w+)(?: with)?:", re.MULTILINE)
 # files of rules that belong to a stage of another name
 _FIGURES = {"tables", "figures", "report"}
 _LINE, _TITLE, _GAP, _LETTERS = 0.098, 0.125, 0.13, 37  # inches, but for the last: letters of a line
@@ -52,28 +54,26 @@ class Box:
         return _TITLE + _LINE * len(self.lines) + 0.05
 
 
-def rule_table(rules: Mapping[str, str], tracks: Collection[str] = tuple(TRACKS)) -> pd.DataFrame:
+def rule_table(files: Mapping[str, str]) -> pd.DataFrame:
     """Track, stage and name of every rule.
 
     Args:
-        rules: name of a rule to the stem of its file (``rare_cohort``), in the order of the files.
-        tracks: those that are run.
+        files: the stem of a rule file (``rare_cohort``) to its text.
 
     Returns:
         ``COLUMNS``, in the order of the stages; rules that only name targets are left out.
     """
     rows = []
-    for rule, file in rules.items():
-        track, _, rest = file.partition("_")
+    for file, text in sorted(files.items()):
+        track, _, stage = file.partition("_")
         if track not in TRACKS:
-            track, rest = SHARED, file
-        stage = "figures" if track != SHARED and rest.rpartition("_")[2] in _FIGURES else rest
-        if rest.startswith("external"):
+            track, stage = SHARED, file
+        if track != SHARED and stage.rpartition("_")[2] in _FIGURES:
+            stage = "figures"
+        if stage.startswith("external"):
             stage = "external"
-            if "rare" not in tracks:
-                continue
-        if stage in STAGES and (track == SHARED or track in tracks):
-            rows.append((track, stage, rule))
+        if stage in STAGES:
+            rows += [(track, stage, name) for name in _RULE.findall(text)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     order = {name: place for place, name in enumerate(STAGES)}
     return table.sort_values("stage", key=lambda s: s.map(order), kind="stable", ignore_index=True)
