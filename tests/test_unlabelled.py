@@ -82,8 +82,9 @@ def test_nothing_to_draw_from(changes, problem: str) -> None:
         unlabelled.Settings.from_config({"per_disease": 1})
 
 
+@pytest.mark.parametrize("controlled", [True, False])
 def test_what_held_out_publications_state_reaches_no_draw(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, controlled: bool
 ) -> None:
     """Not even a mode of inheritance, which only shapes the genotype that the teacher sees."""
     cases = pd.DataFrame(
@@ -111,6 +112,7 @@ def test_what_held_out_publications_state_reaches_no_draw(
     }
     for name, table in tables.items():
         io.write_parquet(table, tmp_path / f"{name}.parquet")
+    io.write_json({"controlled": controlled}, tmp_path / "leakage.json")
     seen = {}
 
     def draw(profiles, candidates, terms, annotations, *rest):
@@ -122,7 +124,9 @@ def test_what_held_out_publications_state_reaches_no_draw(
     flags = [word for name in tables for word in (f"--{name}", str(tmp_path / f"{name}.parquet"))]
     for name in ("cases", "phenotypes", "vcfs", "everyone", "variants"):
         flags += [f"--output-{name}", str(tmp_path / f"out-{name}")]
+    flags += ["--leakage", str(tmp_path / "leakage.json")]
     chosen = json.dumps({"per_disease": 1, "imprecision": 0, "noise": 0, "seed": 1})
     with pytest.raises(InputError, match="enough"):
         draw_unlabelled.main(draw_unlabelled.arguments().parse_args(["--settings", chosen, *flags]))
-    assert seen["references"] == {"PMID:1", "PMID:9"}
+    hidden = set() if not controlled else {"PMID:2", "PMID:03"}
+    assert seen["references"] == {"PMID:1", "PMID:2", "PMID:03", "PMID:9"} - hidden
