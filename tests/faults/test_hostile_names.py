@@ -67,11 +67,14 @@ def slides(folder: Path) -> str:
 def patients(folder: Path, home: str, numbers: range, publication: int = 1) -> str:
     """Phenopackets whose ids, subjects, file names and VCFs are hostile; returns their folder."""
     (folder / home).mkdir()
-    nobody = phenopacket(0, 100001, publication) | {"id": f"{PERSON} has no term", "phenotypicFeatures": []}
+    nobody = phenopacket(0, DISEASES[0], publication) | {
+        "id": f"{PERSON} has no term",
+        "phenotypicFeatures": [],
+    }
     (folder / home / f"{PERSON} has no term.json").write_text(json.dumps(nobody))
     for i in numbers:
         name = f"{PERSON} {NAMES[i % len(NAMES)]} {i}"
-        packet = phenopacket(i, 100001 + i % 4, publication + i // 4 % 4 + 10 * (i % 4))
+        packet = phenopacket(i, DISEASES[i % 4], publication + i // 4 % 4 + 10 * (i % 4))
         terms = [{"type": {"id": term}} for term in TERMS[i % 4 : i % 4 + 3 + i // 16]]
         packet |= {"id": name, "phenotypicFeatures": terms}
         packet["subject"] = {"id": name, "timeAtLastEncounter": {"age": {"iso8601duration": f"P{i + 1}Y"}}}
@@ -93,6 +96,8 @@ def tile_set(folder: Path, labels: list[str]) -> str:
     return home.name
 
 
+# of the HPO release, with genes and profiles
+DISEASES = [154700, 312750, 219700, 163950]
 VCF = """##fileformat=VCFv4.2
 ##contig=<ID=1>
 ##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
