@@ -9,6 +9,11 @@ import re
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+from mintflow.code import rules_in  # noqa: E402
+
 COLOURS = {
     "knowledge": "#dddddd",
     "cohort": "#bbe0f5",
@@ -26,14 +31,8 @@ STAGES = {"models": "student", "report": "figures", "slides": "cohort", "tables"
 
 def file_of() -> dict[str, str]:
     """Rule name to the stem of the file that defines it."""
-    rules = Path(__file__).resolve().parent.parent / "rules"
-    return {
-        name: path.stem
-        for path in rules.glob("*.smk")
-        for name in re.findall(
-            r"^(?:rule|use rule \w+ as) (\w+)(?: with)?:", path.read_text(encoding="utf-8"), flags=re.M
-        )
-    }
+    rules = ROOT / "rules"
+    return {name: path.stem for path in rules.glob("*.smk") for name in rules_in(path.read_text("utf-8"))}
 
 
 def recolour(dot: str) -> str:

@@ -111,7 +111,7 @@ def pairs_in(folder, track, split):
 def standard_in(folder, track):
     """The pairs that set the token budget of a job, where its own are others."""
     path = f"{folder}/{DEFAULT_PAIRS}/train.parquet"
-    return lambda job: [path][: JOBS[track][job.arm].arm.pairs != DEFAULT_PAIRS]
+    return lambda job: path if JOBS[track][job.arm].arm.pairs != DEFAULT_PAIRS else []
 
 
 def objective_of(track):

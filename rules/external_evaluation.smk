@@ -32,7 +32,7 @@ rule score_external:
         arm=any_of(EXTERNAL_SCORING),
     conda:
         "../envs/train_teacher.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=memory(4000),
         runtime=minutes(60),

@@ -46,7 +46,7 @@ rule train_teacher:
         arm="|".join(TEACHER_ARMS),
     conda:
         "../envs/train_teacher.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=memory(4000),
         runtime=minutes(60),

@@ -271,8 +271,10 @@ def test_no_patients_asked_for_no_figure_of_patients(tmp_path: Path) -> None:
 
 
 # what these show is no table of arms: the cohort, the slides, images
-FROM_OTHER_FILES = {"plot_cohort", "plot_tiles", "plot_tile_examples", "plot_alignment", "plot_confusion"}
-FROM_OTHER_FILES.add("plot_workflow")  # no figure of results: it draws the rule files
+FROM_OTHER_FILES = {
+    *("plot_cohort", "plot_tiles", "plot_tile_examples", "plot_alignment", "plot_confusion"),
+    "plot_workflow",  # no figure of results: it draws the rule files
+}
 
 
 def test_figures_of_results_are_made_from_tidy_tables_alone(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -52,15 +51,7 @@ def _metrics(folder: Path, track: str) -> list[dict[str, str]]:
 
 
 def test_under_four_minutes(finished: tuple[Path, float]) -> None:
-    """On a machine that imports torch and its like in four seconds; in proportion on a slower one."""
-    command = [sys.executable, "-c", "import torch, transformers, peft"]
-    took = []
-    for _ in range(2):
-        started = time.monotonic()
-        subprocess.run(command, check=True)
-        took.append(time.monotonic() - started)
-    limit = 240 * max(1.0, min(took) / 4)
-    assert finished[1] < limit, f"the smoke run took {finished[1]:.0f} s of {limit:.0f}"
+    assert finished[1] < 240, f"the smoke run took {finished[1]:.0f} s"
 
 
 @pytest.mark.parametrize(("track", "arms"), [("rare", ARMS), ("tissue", TISSUE_ARMS)])

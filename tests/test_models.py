@@ -117,28 +117,3 @@ def test_nf4_needs_cuda(random_base: Path) -> None:
         pytest.skip("a CUDA device is here")
     with pytest.raises(InputError, match=r"rare\.student\.quantization"):
         models.load_model(random_base, quantization="nf4")
-
-
-@pytest.mark.parametrize(
-    ("found", "precision"),
-    [
-        ({"avx512_f": True, "avx512_bf16": False}, "fp32"),
-        ({"avx512_f": True, "avx512_bf16": True}, "bf16"),
-        ({"amx_bf16": True}, "bf16"),
-        ({"neon": True, "bf16": True}, "bf16"),
-    ],
-)
-def test_auto_takes_the_precision_that_the_processor_has(
-    monkeypatch: pytest.MonkeyPatch, found: dict[str, bool], precision: str
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
-    assert models.pick_precision("auto", "cpu") == precision
-    assert models.pick_precision("fp32", "cpu") == "fp32"
-    assert models.pick_precision("bf16", "cpu") == "bf16"  # asked for, it is imitated
-
-
-def test_a_gpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
-    assert models.pick_precision("auto", "cuda") == "fp32"
-    with pytest.raises(InputError, match="precision"):
-        models.pick_precision("bf16", "cuda")

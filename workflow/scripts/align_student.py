@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
     import torch
     from transformers import set_seed
 
-    from mintflow import alignment, checkpoints, models, vision_models
+    from mintflow import alignment, checkpoints, models, precision, vision_models
     from mintflow.adapters import add_adapter
     from mintflow.images import REFERENCE, load_images
     from mintflow.training_summary import without_timings
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(max(1, args.threads))
     options, device = settings["alignment"], models.pick_device(settings["device"])
-    settings, chosen = models.settle_precision(settings, args.checkpoints, device)
+    settings, chosen = precision.settle_precision(settings, args.checkpoints, device)
     autocast = settings["precision"] == "bf16"
     cases = io.read_parquet(args.cases, [*REFERENCE, "split"])
     said = io.read_parquet(args.descriptions, ["case_id", "caption"]).set_index("case_id")["caption"]

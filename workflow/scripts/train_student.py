@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> None:
     import torch
     from transformers import set_seed
 
-    from mintflow import checkpoints, models, trainer, training
+    from mintflow import checkpoints, models, precision, trainer, training
     from mintflow.adapters import add_adapter, merge_adapter, write_adapter
     from mintflow.cards import model_card
     from mintflow.tokenization import ChatEncoder
@@ -89,11 +89,11 @@ def main(args: argparse.Namespace) -> None:
     settings, objective = args.settings, args.arm
     try:
         if args.learning_rate:
-            chosen = io.read_json(args.learning_rate)["learning_rate"]
-            settings = settings | {"training": settings["training"] | {"learning_rate": chosen}}
+            rate = io.read_json(args.learning_rate)["learning_rate"]
+            settings = settings | {"training": settings["training"] | {"learning_rate": rate}}
         seed = settings["training"]["seed"]
         device = trainer.choose_device(settings)
-        settings, chosen = models.settle_precision(settings, args.checkpoints, device)
+        settings, chosen = precision.settle_precision(settings, args.checkpoints, device)
         autocast = settings["precision"] == "bf16"
         merge, template_kwargs = settings["merge"], settings["chat_template_kwargs"]
     except KeyError as error:

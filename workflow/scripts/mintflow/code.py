@@ -6,8 +6,16 @@ Imported while Snakemake parses the workflow, so it reads the source and imports
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
+
+_RULE = re.compile(r"^ *(?:rule|use rule \w+ as) (\w+)(?: with)?:", re.MULTILINE)
+
+
+def rules_in(text: str) -> list[str]:
+    """Names of the rules that a rule file defines, those too that stand under a condition."""
+    return _RULE.findall(text)
 
 
 @cache

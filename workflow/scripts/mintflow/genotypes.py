@@ -107,7 +107,7 @@ def collect(
     chosen = set(cases["case_id"])
     reported = variants[variants["case_id"].isin(chosen)]
     columns = ["case_id", "gene_symbol", *LOOKS]
-    limits = {key: settings[f"max_vcf_{key.removeprefix('max_')}"] for key in ("max_variants", "max_records")}
+    limits = {"max_variants": settings["max_vcf_variants"], "max_records": settings["max_vcf_records"]}
     called = _from_vcfs(vcfs[vcfs["case_id"].isin(chosen)], limits, quarantine)
     keys = ["case_id", "gene_symbol", "consequence", "zygosity"]
     known = pd.MultiIndex.from_frame(reported[keys])

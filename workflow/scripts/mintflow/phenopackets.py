@@ -8,19 +8,18 @@ used goes to the quarantine with file and field; the rest of the patient, and ev
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from sys import intern
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from . import cohort, variants
 from .archives import json_members
 from .errors import InputError
 from .quarantine import Quarantine
+from .vcf_places import VcfPlaces
 
 SEXES = {"MALE": "MALE", "FEMALE": "FEMALE"}
 
@@ -83,7 +82,7 @@ def read(
         quarantine: receives what cannot be used.
         max_file_mb: a larger file is quarantined unread (10^6 bytes).
         max_total_mb: a larger sum of files is refused (10^6 bytes).
-        vcf_folder: where VCFs that phenopackets name may lie; by default beside them.
+        vcf_folder: a further folder of VCFs that phenopackets name; they may always name those beside them.
 
     Raises:
         InputError: nothing there, no zip, no JSON in it, more than ``max_total_mb``, or no usable patient.
@@ -98,7 +97,7 @@ def read(
         if data is None:
             continue
         try:
-            rows = _parse(data, name, quarantine, _VcfPlaces(path, name, vcf_folder))
+            rows = _parse(data, name, quarantine, VcfPlaces(path, name, vcf_folder))
             source_id = str(rows.case[1])
             if source_id in first:
                 raise _Refused("id", first[source_id], "the id of another phenopacket, which is kept")
@@ -236,7 +235,7 @@ def _opened(data: bytes) -> dict[str, Any]:
     return packet
 
 
-def _parse(data: bytes, name: str, quarantine: Quarantine, places: _VcfPlaces) -> _Rows:
+def _parse(data: bytes, name: str, quarantine: Quarantine, places: VcfPlaces) -> _Rows:
     packet = _opened(data)
     source_id = _text(packet.get("id"))
     if not source_id:
@@ -419,42 +418,8 @@ def _hgvs_kind(syntax: str, value: str) -> str:
     return {"n": "c", "m": "g"}.get(kind, kind)
 
 
-@dataclass(frozen=True)
-class _VcfPlaces:
-    """Where relative file names of one phenopacket start."""
-
-    source: Path
-    member: str
-    allowed: str | Path | None
-
-    def resolve(self, uri: str) -> tuple[str | None, str]:
-        """The path, or None and why not."""
-        try:
-            parts = urlsplit(uri)
-        except ValueError:
-            return None, "no address"
-        if parts.scheme not in {"", "file"}:
-            return None, f"a {parts.scheme} address; only local files are read"
-        # file://data/a.vcf, as in the schema's own example, is meant as a relative name
-        name = unquote(parts.netloc + parts.path) if parts.scheme else uri
-        if parts.netloc == "localhost":
-            name = unquote(parts.path)
-        folder = self.source if self.source.is_dir() else self.source.parent
-        beside = folder / PurePosixPath(self.member).parent if self.source.is_dir() else folder
-        try:
-            # by name alone: a link in the folder is its owner's choice, a name in a phenopacket is not
-            path = os.path.normpath(beside / name)
-            places = [folder, self.allowed] if self.allowed else [folder]
-            inside = any(Path(os.path.abspath(path)).is_relative_to(os.path.abspath(p)) for p in places)
-        except ValueError:
-            return None, "no file name"
-        if not inside:
-            return None, "a file neither beside the phenopackets nor in rare.cohort.vcf_folder"
-        return path, ""
-
-
 def _vcfs(
-    packet: dict[str, Any], subject: dict[str, Any], identifier: str, notes: _Notes, places: _VcfPlaces
+    packet: dict[str, Any], subject: dict[str, Any], identifier: str, notes: _Notes, places: VcfPlaces
 ) -> list[tuple[object, ...]]:
     rows: dict[tuple[object, ...], None] = {}
     subject_id = _text(subject.get("id"))

@@ -20,6 +20,7 @@ from .errors import InputError
 NEEDED = ("slide", "patient", "path")
 OPTIONAL = ("label", "roi", "mpp")
 MAX_BYTES = 100_000_000
+_KEY = "tissue.slides.sheet"  # of the configuration, which names the sheet
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ def read_sheet(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
     try:
         return _rows(path)
     except csv.Error as error:
-        raise InputError(
-            f"cannot be read as a table: {error}", file=path, field="tissue.slides.sheet"
-        ) from error
+        raise InputError(f"cannot be read as a table: {error}", file=path, field=_KEY) from error
 
 
 def _rows(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
@@ -92,7 +91,7 @@ def _rows(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
                 f"{what} column(s) {', '.join(map(repr, names))}; needed {', '.join(NEEDED)}, "
                 f"allowed {', '.join(OPTIONAL)}",
                 file=path,
-                field="tissue.slides.sheet",
+                field=_KEY,
             )
     found: dict[str, list[SlideRow]] = {}
     problems: list[Problem] = []
@@ -121,14 +120,14 @@ def _text(path: str | Path) -> str:
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             problem = f"is larger than {MAX_BYTES} bytes, no sample sheet is"
-            raise InputError(problem, file=path, field="tissue.slides.sheet")
+            raise InputError(problem, file=path, field=_KEY)
         return Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-        raise InputError(problem, file=path, field="tissue.slides.sheet") from error
+        raise InputError(problem, file=path, field=_KEY) from error
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 (byte {error.start})"
-        raise InputError(problem, file=path, field="tissue.slides.sheet") from error
+        raise InputError(problem, file=path, field=_KEY) from error
 
 
 def _row(line: Mapping[str | None, Any], record: str, problems: list[Problem]) -> SlideRow | None:

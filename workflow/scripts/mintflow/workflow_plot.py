@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import wrap
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from . import figure_style as fs
+from .code import rules_in
 
 COLUMNS = ["track", "stage", "rule"]
 TRACKS = {"rare": "Rare diseases", "tissue": "Tissue"}
@@ -33,7 +33,6 @@ STAGES = {
     "report": ("report", "#FFFFFF"),
     "external": ("a further cohort, with teacher and students as they are", "#F9DECB"),
 }
-_RULE = re.compile(r"^ *(?:rule|use rule \w+ as) (\w+)(?: with)?:", re.MULTILINE)
 # files of rules that belong to a stage of another name
 _FIGURES = {"tables", "figures", "report"}
 _LINE, _TITLE, _GAP, _LETTERS = 0.098, 0.125, 0.13, 37  # inches, but for the last: letters of a line
@@ -73,7 +72,7 @@ def rule_table(files: Mapping[str, str]) -> pd.DataFrame:
         if stage.startswith("external"):
             stage = "external"
         if stage in STAGES:
-            rows += [(track, stage, name) for name in _RULE.findall(text)]
+            rows += [(track, stage, name) for name in rules_in(text)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     order = {name: place for place, name in enumerate(STAGES)}
     return table.sort_values("stage", key=lambda s: s.map(order), kind="stable", ignore_index=True)
