@@ -202,7 +202,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     checkpoints.seal(folder, 1000.0)
     found = train(inputs, tmp_path, settings())
     assert found["resumed_from_step"] == at_step
-    assert 1000 < found["training_seconds"] < found["seconds"] < 1200, "the part before the interruption"
+    assert 1000 < found["training_seconds"] <= found["seconds"] < 1200, "the part before the interruption"
     assert found["seconds_per_pair"] == pytest.approx(found["training_seconds"] / 40, abs=0.05 / 40 + 1e-4)
     assert_same_run(whole_run, tmp_path)
 
