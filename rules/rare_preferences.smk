@@ -4,7 +4,7 @@ Prompts for every patient, and the teacher's rankings turned into preference pai
 REQUIRED INPUTS:
     results/{run}/rare/cohort/{cases,phenotypes}.parquet
     results/{run}/rare/teacher/teacher.parquet
-    results/{run}/rare/knowledge/{candidates,information_content}.parquet
+    results/{run}/rare/knowledge/{candidates,information_content}.parquet, leakage.json
 OUTPUTS:
     prompts         = results/{run}/rare/prompts.parquet
     pairs           = results/{run}/rare/{pairs}/{train,validation}.parquet    preferences, or
@@ -58,6 +58,7 @@ rule build_preferences:
         candidates=f"{RARE}/knowledge/candidates.parquet",
         cases=f"{RARE}/cohort/cases.parquet",
         versions=f"{HPO}/versions.json",
+        leakage=f"{RARE}/knowledge/leakage.json",
         more=more_patients,
     output:
         train=f"{RARE}/{{pairs}}/train.parquet",
@@ -88,7 +89,8 @@ rule build_preferences:
             --scores {input.scores:q} \
             --candidates {input.candidates:q} \
             --cases {input.cases:q} \
-            --versions {input.versions:q} {params.more:q} \
+            --versions {input.versions:q} \
+            --leakage {input.leakage:q} {params.more:q} \
             --output-train {output.train:q} \
             --output-validation {output.validation:q} \
             --output-card {output.card:q} \

