@@ -259,7 +259,8 @@ def test_a_configuration_changed_halfway(whole: Path, tmp_path: Path) -> None:
     (folder / "other.yaml").write_text("rare: {preferences: {q: 1}}\n")
     pairs = f"{RARE}/preferences/train.parquet"
     at = SMOKE.index("config/smoke.yaml") + 1
-    snakemake(folder, pairs, *SMOKE[:at], "other.yaml", *SMOKE[at:])
+    without = f"{RARE}/teacher/teacher-phenotype.parquet"
+    snakemake(folder, pairs, without, *SMOKE[:at], "other.yaml", *SMOKE[at:])
     assert (folder / pairs).read_bytes() != (whole / pairs).read_bytes()
     rules = ran(snakemake(folder, *SMOKE).stdout)
     assert "build_preferences" in rules

@@ -78,10 +78,9 @@ def patients(folder: Path, home: str, numbers: range, publication: int = 1) -> s
         terms = [{"type": {"id": term}} for term in TERMS[i % 4 : i % 4 + 3 + i // 16]]
         packet |= {"id": name, "phenotypicFeatures": terms}
         packet["subject"] = {"id": name, "timeAtLastEncounter": {"age": {"iso8601duration": f"P{i + 1}Y"}}}
-        if i < len(NAMES):
-            variants = f"va riants {NAMES[i]}.vcf"
-            (folder / home / variants).write_text(VCF.format(sample=name), encoding="utf-8")
-            packet["files"] = [{"uri": variants, "individualToFileIdentifiers": {name: name}}]
+        variants = f"va riants {NAMES[i % len(NAMES)]} {i}.vcf"
+        (folder / home / variants).write_text(VCF.format(sample=name, gene=GENES[i % 4]), encoding="utf-8")
+        packet["files"] = [{"uri": variants, "individualToFileIdentifiers": {name: name}}]
         (folder / home / f"{name}.json").write_text(json.dumps(packet), encoding="utf-8")
     return home
 
@@ -98,12 +97,13 @@ def tile_set(folder: Path, labels: list[str]) -> str:
 
 # of the HPO release, with genes and profiles
 DISEASES = [154700, 312750, 219700, 163950]
+GENES = ["FBN1", "MECP2", "CFTR", "PTPN11"]
 VCF = """##fileformat=VCFv4.2
 ##contig=<ID=1>
 ##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
 ##INFO=<ID=ANN,Number=.,Type=String,Description="Functional annotations">
 #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{sample}
-1\t10\t.\tA\tG\t.\tPASS\tANN=G|missense_variant|MODERATE|FBN1|FBN1\tGT\t0/1
+1\t10\t.\tA\tG\t.\tPASS\tANN=G|missense_variant|MODERATE|{gene}|{gene}\tGT\t0/1
 """
 
 
@@ -177,13 +177,14 @@ def test_every_slide_became_tiles_under_its_own_name(finished: Path) -> None:
 
 
 def test_vcfs_of_hostile_names_are_read(finished: Path) -> None:
-    found = io.read_parquet(
-        finished / "results/hostile/rare/cohort/genotypes.parquet", ["case_id", "gene_symbol", "is_decoy"]
-    )
-    assert (
-        found.loc[(found["gene_symbol"] == "FBN1") & ~found["is_decoy"], "case_id"].nunique()
-        >= len(NAMES) - 2
-    )
+    cohort = finished / "results/hostile/rare/cohort"
+    cases = io.read_parquet(cohort / "cases.parquet", ["case_id", "disease_id"]).set_index("case_id")
+    found = io.read_parquet(cohort / "genotypes.parquet", ["case_id", "gene_symbol", "source", "is_decoy"])
+    read = found[(found["source"] == "vcf") & ~found["is_decoy"]].set_index("case_id")["gene_symbol"]
+    gene = {f"OMIM:{disease}": gene for disease, gene in zip(DISEASES, GENES, strict=True)}
+    assert read.to_dict() == cases["disease_id"].map(gene).to_dict()
+    files = io.read_parquet(cohort / "raw/vcfs.parquet", ["case_id", "vcf"]).set_index("case_id")["vcf"]
+    assert all(any(name in path for path in files[list(cases.index)]) for name in NAMES)
 
 
 def test_a_further_cohort_of_hostile_names_is_evaluated(finished: Path) -> None:
