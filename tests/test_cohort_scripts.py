@@ -67,6 +67,7 @@ GENOTYPES = {
     "decoy_source": "candidates",
     "max_vcf_variants": 10,
     "max_vcf_records": 50,
+    "max_vcf_line_mb": 1,
     "seed": 2,
 }
 

@@ -260,7 +260,7 @@ VARIANTS = (
 
 def _read_vcf(path: Path, sample: str, said: Any) -> None:
     try:
-        vcf.read(path, sample, max_variants=100, max_records=1000)
+        vcf.read(path, sample, max_variants=100, max_records=1000, max_line_mb=1)
     except vcf.UnreadableVcf as problem:
         said.send(bool(problem.field and problem.reason))
     else:

@@ -17,6 +17,7 @@ SETTINGS = {
     "decoy_source": "candidates",
     "max_vcf_variants": 50,
     "max_vcf_records": 1000,
+    "max_vcf_line_mb": 1,
     "seed": 2,
 }
 NO_DECOYS = {**SETTINGS, "decoys": 0}

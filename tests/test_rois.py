@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +74,24 @@ def test_crossing_outlines_are_repaired(tmp_path: Path) -> None:
     spike = [[0, 0], [10, 0], [10, 10], [10, 30], [10, 10], [0, 10], [0, 0]]  # repairing leaves a line
     (roi,) = read_rois(write(tmp_path, feature({"type": "Polygon", "coordinates": [spike]})))
     assert roi.polygon.geom_type == "Polygon" and roi.polygon.area == 100
+
+
+def test_an_outline_that_nobody_drew_is_set_aside_in_time(tmp_path: Path) -> None:
+    """Random points cross each other a million times; repairing them would take an hour."""
+    points = np.random.default_rng(0).integers(0, 10_000, (3000, 2)).tolist()
+    tangled = feature({"type": "Polygon", "coordinates": [[*points, points[0]]]})
+    sound = feature({"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 0]]]})
+    started, notes = time.monotonic(), []
+    (roi,) = read_rois(write(tmp_path, {"type": "FeatureCollection", "features": [tangled, sound]}), notes)
+    assert roi.polygon.area == 40.5 and time.monotonic() - started < 20
+    assert len(notes) == 1 and all(
+        part in notes[0] for part in ("feature 1", "geometry.coordinates", "cross too often")
+    )
+    angle = np.linspace(0, 2 * np.pi, 20_000)
+    drawn = np.stack([np.cos(angle), np.sin(angle)], 1) * 1000
+    drawn[[500, 501]] = drawn[[501, 500]]  # a slip of the hand
+    (roi,) = read_rois(write(tmp_path, feature({"type": "Polygon", "coordinates": [drawn.tolist()]})))
+    assert roi.polygon.area == pytest.approx(np.pi * 1000**2, rel=1e-3)
 
 
 def test_cells_are_passed_over(tmp_path: Path) -> None:

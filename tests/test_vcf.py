@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
+import os
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cyvcf2 import VCF, Writer
 
 from mintflow import vcf as reader
 from mintflow.vcf import UnreadableVcf, VcfContent, VcfVariant
 
 
-def read(path: Path, sample: str, most: int, records: int = 1000) -> VcfContent:
-    return reader.read(path, sample, max_variants=most, max_records=records)
+def read(path: Path, sample: str, most: int, records: int = 1000, mb: int = 1) -> VcfContent:
+    return reader.read(path, sample, max_variants=most, max_records=records, max_line_mb=mb)
 
 
 ANN = '##INFO=<ID=ANN,Number=.,Type=String,Description="Functional annotations">'
@@ -120,6 +126,79 @@ def test_records_of_others_are_not_read_without_end(tmp_path: Path) -> None:
     with pytest.raises(UnreadableVcf, match=r"rare\.genotypes\.max_vcf_records"):
         read(vcf(tmp_path / "a.vcf", records), "S1", 10, records=29)
     assert read(tmp_path / "a.vcf", "S1", 10, records=30).variants == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "opened"), [("vcf", open), ("vcf.gz", gzip.open)], ids=["plain", "packed"]
+)
+@pytest.mark.parametrize("where", ["header line", "header", "record"])
+def test_what_does_not_end_is_never_held(tmp_path: Path, ending: str, opened: Any, where: str) -> None:
+    """A few kB unpack to 64 MB, of which one is read."""
+    entry = ann("G", "missense_variant", "GENE1")
+    lines = vcf(tmp_path / "sound.vcf", [f"1 10 A G PASS ANN={entry} 0/1 0/0"]).read_bytes().splitlines(True)
+    path, megabyte = tmp_path / f"a.{ending}", b"x" * (1 << 20)
+    short = b"##source=" + b"x" * 1000 + b"\n"
+    with opened(path, "wb") as file:
+        for line in lines:
+            file.write(line)
+            if line.startswith(b"##fileformat") and where != "record":
+                pieces = {"header line": [b"##x=", *[megabyte] * 64], "header": [short] * (64 << 10)}[where]
+                for piece in pieces:
+                    file.write(piece)
+                file.write(b"\n" * (where == "header line"))
+        if where == "record":
+            for piece in (b"1\t20\t", *[megabyte] * 512):
+                file.write(piece)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableVcf, match=r"rare\.genotypes\.max_vcf_line_mb") as problem:
+            read(path, "S1", 100)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert "1 MB" in str(problem.value.value)
+
+
+def test_bcf_that_does_not_end(tmp_path: Path) -> None:
+    """Its lengths are numbers; the sound one is read."""
+    entry = ann("G", "missense_variant", "GENE1")
+    reader = VCF(str(vcf(tmp_path / "a.vcf", [f"1 10 A G PASS ANN={entry} 0/1 0/0"] * 3)))
+    writer = Writer(str(tmp_path / "a.bcf"), reader, mode="wb")
+    for record in reader:
+        writer.write_record(record)
+    writer.close()
+    assert len(read(tmp_path / "a.bcf", "S1", 100).variants) == 3
+    content = gzip.decompress((tmp_path / "a.bcf").read_bytes())
+    for place in (5, 9 + int.from_bytes(content[5:9], "little")):  # of the header, of the first record
+        damaged = content[:place] + (1 << 30).to_bytes(4, "little") + content[place + 4 :]
+        (tmp_path / "b.bcf").write_bytes(gzip.compress(damaged))
+        with pytest.raises(UnreadableVcf, match=r"rare\.genotypes\.max_vcf_line_mb"):
+            read(tmp_path / "b.bcf", "S1", 100)
+
+
+def test_names_in_a_broken_file_reach_no_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """htslib tells of both to the standard error of the process, where a job's log ends."""
+    folder = tmp_path / "Jane Doe"
+    folder.mkdir()
+    entry = ann("G", "missense_variant", "GENE1")
+    sound = vcf(folder / "a.vcf", [f"1 10 A G PASS ANN={entry} 0/1 0/0"]).read_text()
+    told = []
+    for damaged in (
+        "\x00\x01\x02",
+        sound.replace("S2", "S1"),
+        sound.replace("\t10\t", "\tJane\t"),
+        sound[:-9],
+    ):
+        (folder / "b.vcf").write_text(damaged)
+        with contextlib.suppress(Exception):
+            list(VCF(str(folder / "b.vcf")))
+        told.append(capfd.readouterr().err)
+        with contextlib.suppress(UnreadableVcf):
+            read(folder / "b.vcf", "S1", 100)
+        assert capfd.readouterr().err == ""
+    assert "Jane Doe" in told[0] and "S1" in told[1] and "Jane" in told[2], "the fault"
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"
 
 
 def test_unreadable(tmp_path: Path) -> None:

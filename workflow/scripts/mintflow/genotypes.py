@@ -13,7 +13,7 @@ from .decoys import LOOKS, add_decoys
 from .errors import InputError
 from .quarantine import Quarantine
 
-SETTINGS = ("decoys", "decoy_source", "max_vcf_variants", "max_vcf_records", "seed")
+SETTINGS = ("decoys", "decoy_source", "max_vcf_variants", "max_vcf_records", "max_vcf_line_mb", "seed")
 SHEET_COLUMNS = ["case_id", "vcf", "sample"]
 
 # hgvs_c, source and is_decoy are for reports: they identify papers and decoys, so no model may see them
@@ -107,7 +107,11 @@ def collect(
     chosen = set(cases["case_id"])
     reported = variants[variants["case_id"].isin(chosen)]
     columns = ["case_id", "gene_symbol", *LOOKS]
-    limits = {"max_variants": settings["max_vcf_variants"], "max_records": settings["max_vcf_records"]}
+    limits = {
+        "max_variants": settings["max_vcf_variants"],
+        "max_records": settings["max_vcf_records"],
+        "max_line_mb": settings["max_vcf_line_mb"],
+    }
     called = _from_vcfs(vcfs[vcfs["case_id"].isin(chosen)], limits, quarantine)
     keys = ["case_id", "gene_symbol", "consequence", "zygosity"]
     known = pd.MultiIndex.from_frame(reported[keys])

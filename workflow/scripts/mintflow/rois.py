@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
@@ -17,6 +18,8 @@ from .errors import InputError
 
 MAX_BYTES = 256 << 20
 MAX_LABEL = 200
+# lines that meet or come near each other, per line, in a ring that crosses itself
+MAX_NEAR = 10
 # the column of the slide sheet that names these files
 _FIELD = "roi"
 # what QuPath calls single cells, in new files and in old ones: too small to label a tile
@@ -188,7 +191,7 @@ def _polygon(geometry: Any) -> BaseGeometry:
         polygons = [Polygon(_ring(rings[0]), [_ring(ring) for ring in rings[1:]]) for rings in shapes]
         # GEOS raises its own errors, shapely ValueErrors
         found = polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)
-        area = _areas(found if found.is_valid else shapely.make_valid(found))
+        area = _areas(found if found.is_valid else _repaired(found))
     except (TypeError, ValueError, IndexError, KeyError, OverflowError, shapely.errors.ShapelyError) as error:
         raise InputError(f"no polygon: {error}"[:200], field="geometry.coordinates") from error
     if area.is_empty or not area.area > 0:
@@ -206,6 +209,23 @@ def _ring(points: Any) -> list[tuple[float, float]]:
             raise ValueError(f"{x!r}, {y!r} is no point of a slide")
         ring.append((float(x), float(y)))
     return ring
+
+
+def _repaired(geometry: BaseGeometry) -> BaseGeometry:
+    """What lies inside of rings that cross themselves.
+
+    Raises:
+        ValueError: they cross too often to be drawn by anybody, and repairing would take hours.
+    """
+    corners = shapely.get_coordinates(geometry)
+    segments = shapely.linestrings(np.stack([corners[:-1], corners[1:]], axis=1))
+    tree, near = shapely.STRtree(segments), 0
+    step = max(1, 2_000_000 // len(segments))
+    for start in range(0, len(segments), step):
+        near += tree.query(segments[start : start + step]).shape[1]
+        if near > MAX_NEAR * len(segments) + 50_000:
+            raise ValueError("its lines cross too often")
+    return shapely.make_valid(geometry, method="structure", keep_collapsed=False)
 
 
 def _areas(geometry: BaseGeometry) -> BaseGeometry:

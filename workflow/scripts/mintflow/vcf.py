@@ -6,6 +6,7 @@ columns named by the header.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import vcf_size
 from .variants import most_severe, severity
 
 # Columns of ANN are fixed by its specification; those of CSQ by the header.
@@ -51,7 +53,9 @@ class VcfContent:
     no_gene: int
 
 
-def read(path: str | Path, sample: str, *, max_variants: int, max_records: int) -> VcfContent:
+def read(
+    path: str | Path, sample: str, *, max_variants: int, max_records: int, max_line_mb: int
+) -> VcfContent:
     """Read the variants that ``sample`` carries.
 
     A call counts if one of its alleles is an alternative one and the record passed the filters. A
@@ -62,27 +66,49 @@ def read(path: str | Path, sample: str, *, max_variants: int, max_records: int) 
         sample: name in the header; "" for the only sample of a single-sample file.
         max_variants: most calls of the sample.
         max_records: most records, whoever carries them; a small file may unpack to very many.
+        max_line_mb: most megabytes (2^20 bytes) of the unpacked header, and of a record.
 
     Raises:
-        UnreadableVcf: the file, the sample or the annotation is missing, the file is broken, or there are
-            more calls or records than allowed.
+        UnreadableVcf: the file, the sample or the annotation is missing, the file is broken, or there is
+            more than allowed.
     """
     if not os.path.isfile(path):  # False, not an error, for a name that no file can have
         raise UnreadableVcf("(file)", Path(path).name, "no such file")
     from cyvcf2 import VCF
 
     try:
-        reader = VCF(str(path), strict_gt=True)
-    except Exception as error:  # cyvcf2 raises OSError or bare Exception, by kind of damage
+        vcf_size.check(path, max_line_mb << 20, max_records)
+    except vcf_size.TooLong as error:
+        reason = "longer than rare.genotypes.max_vcf_line_mb"
+        raise UnreadableVcf("(line)", f"{error} of more than {max_line_mb} MB", reason) from error
+    except OSError as error:
         raise UnreadableVcf("(file)", error, "not a readable VCF") from error
+    with _nothing_said():
+        try:
+            reader = VCF(str(path), strict_gt=True)
+        except Exception as error:  # cyvcf2 raises OSError or bare Exception, by kind of damage
+            raise UnreadableVcf("(file)", error, "not a readable VCF") from error
+        try:
+            return _collect(reader, _sample(reader, sample), max_variants, max_records)
+        except UnreadableVcf:
+            raise
+        except Exception as error:
+            raise UnreadableVcf("(record)", error, "a record cannot be read") from error
+        finally:
+            reader.close()
+
+
+@contextlib.contextmanager
+def _nothing_said() -> Iterator[None]:
+    """Silence htslib, which tells paths, sample names and cells to the process's standard error."""
+    kept = os.dup(2)
     try:
-        return _collect(reader, _sample(reader, sample), max_variants, max_records)
-    except UnreadableVcf:
-        raise
-    except Exception as error:
-        raise UnreadableVcf("(record)", error, "a record cannot be read") from error
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
     finally:
-        reader.close()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _sample(reader: Any, sample: str) -> int:
