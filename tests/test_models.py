@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,15 +73,49 @@ def test_damaged_weights_are_refused(random_base: Path, tmp_path: Path) -> None:
         models.write_local(str(source), tmp_path / "base")
 
 
-def test_weights_that_were_cut_later_are_named(random_base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.safetensors", lambda whole: whole[: len(whole) // 2]),
+        ("model.safetensors", lambda whole: whole[:-4000] + bytes(4000)),  # of the right length
+        ("model.safetensors", None),
+        ("chat_template.jinja", lambda whole: whole[: len(whole) // 2]),
+        ("tokenizer.json", lambda whole: b""),
+        ("tokenizer_config.json", lambda whole: whole[: len(whole) // 2]),
+        ("config.json", lambda whole: whole[: len(whole) // 2]),
+        ("config.json", None),
+        (models.CARD, lambda whole: whole[:5]),
+        (models.CHECKSUMS, lambda whole: whole[:5]),
+    ],
+)
+def test_half_a_base_is_not_trusted(
+    random_base: Path, tmp_path: Path, name: str, damage: Callable[[bytes], bytes] | None
+) -> None:
     folder = tmp_path / "base"
     shutil.copytree(random_base, folder)
+    models.load_model(folder)
+    file = folder / name
+    whole = file.read_bytes()
+    file.unlink()
+    if damage:
+        file.write_bytes(damage(whole))
+    state = "is damaged" if damage else "is missing"
+    told = rf"file base: {re.escape(name)} {state}; .*--forcerun prepare_base_model"
+    with pytest.raises(InputError, match=told):
+        models.load_model(folder)
+    if name != "model.safetensors":
+        for reader in (models.load_tokenizer, models.read_card):
+            with pytest.raises(InputError, match=told):
+                reader(folder)
+
+
+def test_weights_without_checksums_fit_their_header(random_base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(random_base, folder, ignore=shutil.ignore_patterns(models.CHECKSUMS))
     weights = folder / "model.safetensors"
-    whole = weights.read_bytes()
-    weights.unlink()  # it may be shared with the other folder
-    weights.write_bytes(whole[: len(whole) // 2])
+    weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"model\.safetensors is no whole.*prepare_base_model"):
-        models.load_model(folder, dtype="float32", attention="eager")
+        models.load_model(folder)
 
 
 def test_missing_bases_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +144,7 @@ def test_wheel_without_a_model_is_refused(tmp_path: Path) -> None:
 def test_end_tokens_of_generation_config_count(random_base: Path, tmp_path: Path) -> None:
     shutil.copytree(random_base, tmp_path / "base")
     (tmp_path / "base" / "generation_config.json").write_text(json.dumps({"eos_token_id": [7, 8]}))
-    tokenizer = models.load_tokenizer(tmp_path / "base")
+    tokenizer = models.load_tokenizer(random_base)
     assert models.end_token_ids(tmp_path / "base", tokenizer) == {7, 8, tokenizer.eos_token_id}
 
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CARD = "base_model.json"
+CHECKSUMS = "checksums.json"
+# written by this module, never copied from elsewhere
+OURS = (CARD, CHECKSUMS)
+_REMEDY = "delete the folder, or snakemake --forcerun prepare_base_model"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 # modules between the image and the language model, by family
 EYES = ("vision_tower", "vision_model", "multi_modal_projector", "connector")
@@ -131,7 +135,11 @@ def write_local(source: str | None, folder: str | Path) -> dict[str, Any]:
         raise InputError(f"there is no folder {source}", field=field)
     with whole_directory(folder) as temporary:
         for file in sorted(path.iterdir()):
-            if not file.is_file() or not any(file.match(pattern) for pattern in hub.MODEL_FILES):
+            if (
+                file.name in OURS
+                or not file.is_file()
+                or not any(file.match(pattern) for pattern in hub.MODEL_FILES)
+            ):
                 continue
             if file.suffix == ".safetensors":
                 _link(file.resolve(), temporary / file.name)
@@ -202,17 +210,52 @@ def write_random(
 
 
 def read_card(folder: str | Path) -> dict[str, Any]:
-    """The content of a base folder's base_model.json."""
+    """The content of a base folder's base_model.json.
+
+    Raises:
+        InputError: as of `require_whole`.
+    """
+    require_whole(folder, weights=False)
     return read_json(Path(folder) / CARD)
+
+
+def require_whole(folder: str | Path, *, weights: bool = True) -> None:
+    """Compare the files of a base folder with what they were when it was finished.
+
+    A folder that this module did not finish, an adapter's say, has nothing to compare.
+
+    Args:
+        folder: a base folder.
+        weights: whether the weights are compared, too; they are large.
+
+    Raises:
+        InputError: a file is missing or another one; says how to make the folder again.
+    """
+    path = Path(folder)
+    if not (path / CHECKSUMS).is_file():
+        return
+    try:
+        sums = dict(read_json(path / CHECKSUMS))
+    except ValueError:
+        raise InputError(f"{CHECKSUMS} is damaged; {_REMEDY}", file=path.name) from None
+    for name, expected in sums.items():
+        file = path / name
+        if file.suffix == ".safetensors" and not weights:
+            continue
+        if not file.is_file() or sha256_file(file) != expected:
+            state = "is damaged" if file.is_file() else "is missing"
+            raise InputError(f"{name} {state}; {_REMEDY}", file=path.name)
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a base or adapter folder.
 
     Raises:
-        InputError: it has no chat template.
+        InputError: it has no chat template, or a file is missing or damaged.
     """
     from transformers import AutoTokenizer
+
+    require_whole(folder, weights=False)
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     of_processor = Path(folder) / "chat_template.json"  # where older vision models keep it
@@ -252,12 +295,12 @@ def load_model(
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     _quiet()
+    require_whole(folder)
     for file in sorted(Path(folder).glob("*.safetensors")):
         try:
             _count_parameters(file)
         except InputError as error:
-            remedy = "delete the folder, or snakemake --forcerun prepare_base_model"
-            raise InputError(f"{error}; {remedy}", file=Path(folder).name) from error
+            raise InputError(f"{error}; {_REMEDY}", file=Path(folder).name) from error
     extra: dict[str, Any] = {}
     if quantization == "nf4":
         require_nf4()
@@ -392,13 +435,16 @@ def finish_base(folder: Path, card: dict[str, Any], name: str) -> dict[str, Any]
     except InputError as error:
         raise InputError(f"{name}: {error}", field="rare.student.base.id") from error
     load_tokenizer(folder)
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in OURS]
+    sums = {file.name: sha256_file(file) for file in files}
     card = {
         "licence": _readme_licence(folder / "README.md"),
-        "sha256": fingerprint({file.name: sha256_file(file) for file in weights}),
+        "sha256": fingerprint({file.name: sums[file.name] for file in weights}),
         **card,
         "parameters": parameters,
     }
     write_json(card, folder / CARD)
+    write_json({**sums, CARD: sha256_file(folder / CARD)}, folder / CHECKSUMS)
     for file in weights:
         if file.stat().st_nlink == 1:  # safetensors writes for the owner alone
             file.chmod((folder / CARD).stat().st_mode)
