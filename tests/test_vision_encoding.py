@@ -156,6 +156,7 @@ def test_joined_pads_to_the_largest() -> None:
 
 def test_end_tokens_of_a_nested_configuration_count(tmp_path: Path) -> None:
     base = tiny_vision.make("llava", tmp_path / "base")
+    tokenizer = models.load_tokenizer(base)
     config = (base / "config.json").read_text()
     (base / "config.json").write_text(config.replace('"eos_token_id": 2', '"eos_token_id": 9'))
-    assert 9 in models.end_token_ids(base, models.load_tokenizer(base))
+    assert 9 in models.end_token_ids(base, tokenizer)

@@ -56,8 +56,6 @@ def main(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(max(1, args.threads))
     options, device = settings["alignment"], models.pick_device(settings["device"])
-    settings, chosen = precision.settle_precision(settings, args.checkpoints, device)
-    autocast = settings["precision"] == "bf16"
     cases = io.read_parquet(args.cases, [*REFERENCE, "split"])
     said = io.read_parquet(args.descriptions, ["case_id", "caption"]).set_index("case_id")["caption"]
     cases = cases[cases["split"].isin(["train", "validation"])]
@@ -84,6 +82,8 @@ def main(args: argparse.Namespace) -> None:
         "captions": io.fingerprint({split: [one.text for one in rows] for split, rows in captions.items()}),
         "code": {name: io.sha256_file(Path(mintflow.__file__).with_name(f"{name}.py")) for name in LEARNING},
     }
+    settings, chosen = precision.settle_precision(settings, args.checkpoints, origin, device)
+    autocast = settings["precision"] == "bf16"
     checkpoint = checkpoints.prepare(args.checkpoints, origin, chosen)
     train = cases.loc[cases["split"] == "train", "case_id"]
     warmed = alignment.warm_up(

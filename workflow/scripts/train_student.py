@@ -93,9 +93,7 @@ def main(args: argparse.Namespace) -> None:
             settings = settings | {"training": settings["training"] | {"learning_rate": rate}}
         seed = settings["training"]["seed"]
         device = trainer.choose_device(settings)
-        settings, chosen = precision.settle_precision(settings, args.checkpoints, device)
-        autocast = settings["precision"] == "bf16"
-        merge, template_kwargs = settings["merge"], settings["chat_template_kwargs"]
+        merge, template_kwargs, _ = (settings[k] for k in ("merge", "chat_template_kwargs", "precision"))
     except KeyError as error:
         raise InputError("is missing", field=f"{args.track}.student: {error.args[0]}") from error
     if merge and not args.output_merged:
@@ -133,6 +131,20 @@ def main(args: argparse.Namespace) -> None:
     passes = training.passes_for(objective, settings, pairs["train"], standard)
     if settings["training"]["max_steps"] < 0 and settings["training"]["epochs"] * passes < 1:
         log.warning("the token budget ends before %s has seen every pair once", objective)
+    origin = {
+        "arm": objective,
+        "settings": {key: value for key, value in settings.items() if key not in IRRELEVANT},
+        "data": data,
+        "base": base,
+        "processes": int(os.environ.get("WORLD_SIZE", 1)),
+        "code": {
+            name: io.sha256_file(Path(mintflow.__file__).with_name(f"{name}.py"))
+            for name in LEARNING + ALSO.get(objective, ("trl_arms",)) + SEEING * bool(gallery)
+        },
+        "mintflow": mintflow.__version__,
+    }
+    settings, chosen = precision.settle_precision(settings, args.checkpoints, origin, device)
+    autocast = settings["precision"] == "bf16"
     train_args = training.arguments_for(
         objective,
         settings,
@@ -141,18 +153,6 @@ def main(args: argparse.Namespace) -> None:
         evaluate=bool(pairs["validation"]),
         passes=passes,
     )
-    origin = {
-        "arm": objective,
-        "settings": {key: value for key, value in settings.items() if key not in IRRELEVANT},
-        "data": data,
-        "base": base,
-        "processes": train_args.world_size,
-        "code": {
-            name: io.sha256_file(Path(mintflow.__file__).with_name(f"{name}.py"))
-            for name in LEARNING + ALSO.get(objective, ("trl_arms",)) + SEEING * bool(gallery)
-        },
-        "mintflow": mintflow.__version__,
-    }
     with train_args.main_process_first(local=False):  # the first process tidies up, the others look again
         checkpoint = checkpoints.prepare(args.checkpoints, origin, chosen)
 

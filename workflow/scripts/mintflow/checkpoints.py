@@ -42,11 +42,12 @@ def is_whole(checkpoint: str | Path) -> bool:
         return False
 
 
-def chosen_before(folder: str | Path) -> dict[str, Any]:
-    """What a run whose checkpoints are in ``folder`` chose for itself; empty if there is none."""
+def chosen_before(folder: str | Path, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run of the same origin, with checkpoints in ``folder``, chose for itself; empty without one."""
     try:
-        return dict(json.loads((Path(folder) / ORIGIN).read_text(encoding="utf-8")).get("chosen", {}))
-    except (OSError, ValueError, AttributeError, TypeError):
+        before = json.loads((Path(folder) / ORIGIN).read_text(encoding="utf-8"))
+        return dict(before.get("chosen", {})) if before["fingerprint"] == fingerprint(origin) else {}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return {}
 
 
@@ -59,7 +60,7 @@ def prepare(
 
     Args:
         folder: holds ``checkpoint-<step>`` folders.
-        origin: what the run is made of (settings, hashes of data and base model); JSON-able.
+        origin: what the run is made of (settings as asked for, hashes of data and base model); JSON-able.
         chosen: what it chose for itself, for ``chosen_before``.
 
     Returns:

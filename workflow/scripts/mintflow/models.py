@@ -135,11 +135,8 @@ def write_local(source: str | None, folder: str | Path) -> dict[str, Any]:
         raise InputError(f"there is no folder {source}", field=field)
     with whole_directory(folder) as temporary:
         for file in sorted(path.iterdir()):
-            if (
-                file.name in OURS
-                or not file.is_file()
-                or not any(file.match(pattern) for pattern in hub.MODEL_FILES)
-            ):
+            wanted = any(file.match(pattern) for pattern in hub.MODEL_FILES) and file.name not in OURS
+            if not (wanted and file.is_file()):
                 continue
             if file.suffix == ".safetensors":
                 _link(file.resolve(), temporary / file.name)
@@ -236,7 +233,7 @@ def require_whole(folder: str | Path, *, weights: bool = True) -> None:
         return
     try:
         sums = dict(read_json(path / CHECKSUMS))
-    except ValueError:
+    except (InputError, TypeError, ValueError):
         raise InputError(f"{CHECKSUMS} is damaged; {_REMEDY}", file=path.name) from None
     for name, expected in sums.items():
         file = path / name

@@ -34,14 +34,20 @@ def pick_precision(name: str, device: str) -> str:
 
 
 def settle_precision(
-    settings: Mapping[str, Any], checkpoint_folder: str | Path, device: str
+    settings: Mapping[str, Any], checkpoint_folder: str | Path, origin: Mapping[str, Any], device: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings with ``auto`` resolved, and what was chosen for ``checkpoints.prepare``.
 
     A training that goes on on another kind of processor stays as it began.
+
+    Args:
+        settings: a student's, ``precision`` as the configuration has it.
+        checkpoint_folder: where the training may have begun.
+        origin: what the training is made of, of the settings as they are given here.
+        device: ``cpu`` or ``cuda``.
     """
     if settings["precision"] != "auto":
         return {**settings, "precision": pick_precision(settings["precision"], device)}, {}
-    begun = checkpoints.chosen_before(checkpoint_folder).get("precision")
+    begun = checkpoints.chosen_before(checkpoint_folder, origin).get("precision")
     chosen = {"precision": begun or pick_precision("auto", device)}
     return {**settings, **chosen}, chosen
