@@ -59,6 +59,11 @@ def test_no_log_names_a_path_of_this_machine(tmp_path: Path) -> None:
         "    warnings.warn(f'{args.file} is old')\n"
         "    found = os.getcwd(), args.settings['path']\n"
         "    logging.getLogger('library').warning('reads %s/x.bin and %s', *found)\n"
+        # transformers' logger has a handler of its own and tells no other
+        "    own = logging.getLogger('own')\n    own.propagate = False\n"
+        "    own.addHandler(logging.StreamHandler())\n    own.warning('own: %s', args.settings['path'])\n"
+        "    try:\n        open(args.file)\n"
+        "    except OSError:\n        own.exception('own exception')\n"
         "    raise ValueError(f'{args.file}: no')\n"
         "parser = cli.parser('')\nparser.add_argument('--file')\ncli.run(main, parser)\n"
     )
@@ -73,7 +78,8 @@ def test_no_log_names_a_path_of_this_machine(tmp_path: Path) -> None:
     )
     assert done.returncode == 1 and "ValueError: …/c d.vcf: no" in done.stderr, done.stderr
     assert "…/c d.vcf is old" in done.stderr and "/x.bin and …/a b" in done.stderr, done.stderr
-    assert str(tmp_path) not in done.stderr, done.stderr
+    assert "own: …/a b" in done.stderr and "own exception\nTraceback" in done.stderr, done.stderr
+    assert "FileNotFoundError" in done.stderr and str(tmp_path) not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

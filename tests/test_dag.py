@@ -42,6 +42,21 @@ def tiny_zip(tmp_path: Path) -> Path:
     return zip_of(tmp_path / "tiny.zip", [phenopacket(1, 100001, 11)])
 
 
+def test_memory_and_time_double_with_each_attempt(tmp_path: Path) -> None:
+    """What the Slurm profile's retries rest on, seen in a job that fails each time."""
+    folder = place(tmp_path)
+    (folder / "broken.zip").write_text("no zip")
+    (folder / "mine.yaml").write_text("rare: {cohort: {source: phenopackets, path: broken.zip}}\n")
+    files = ("config/smoke.yaml", "mine.yaml")
+    wanted = "results/smoke/rare/cohort/raw/cases.parquet"
+    done = snakemake(folder, wanted, "--cores", "1", "--retries", "2", "--configfile", *files, check=False)
+    assert done.returncode != 0 and "neither a folder nor a zip" in done.stdout
+    for resource in ("mem_mb", "runtime"):
+        pattern = rf"rule read_cohort:\n(?:    .*\n)*?    resources:.*\b{resource}=(\d+)"
+        asked = [int(number) for number in re.findall(pattern, done.stdout)]
+        assert asked[0] > 0 and asked == [asked[0], 2 * asked[0], 4 * asked[0]], resource
+
+
 @pytest.mark.parametrize(
     "name", ["config", "phenopackets", "study_phenopackets", "study_leak", "paper", "smoke", "tissue_real"]
 )

@@ -18,6 +18,7 @@ from mintflow import quarantine, redaction
         ("'/home/ann/My Patients/John Doe.svs' is gone", "'…/John Doe.svs' is gone"),
         ('File "/home/ann/my code/x.py", line 3', 'File "…/x.py", line 3'),
         ("warning:/home/ann/a/b", "warning:…/b"),
+        ("on //server/share/ann/x.zip", "on …/x.zip"),
         ("../shared/store.zip", "../shared/store.zip"),
         ("https://example.org/a/b.zip", "https://example.org/a/b.zip"),
         ("sex/age, n/m and 3/4", "sex/age, n/m and 3/4"),

@@ -12,6 +12,8 @@ import hashlib
 import http.server
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -151,6 +153,44 @@ def test_clocks_that_differ(whole: Path, tmp_path: Path) -> None:
     done = snakemake(folder, *SMOKE)
     same_results(folder, whole)
     assert "train_student" not in ran(done.stdout), "content decides about small files, not time"
+    large = folder / "resources/hpo/hpoa.parquet"
+    assert large.stat().st_size > 1 << 20
+    os.utime(large, (now + 3600, now + 3600))
+    done = snakemake(folder, *SMOKE)
+    assert "build_knowledge" in ran(done.stdout), "Snakemake compares no content of large files"
+    assert "train_student" not in ran(done.stdout)
+    same_results(folder, whole)
+
+
+def test_everything_killed_while_an_adapter_is_written(whole: Path, tmp_path: Path) -> None:
+    """Snakemake and its jobs, at once: it can neither tidy up nor unlock."""
+    folder = copied(whole, tmp_path)
+    unlock = [sys.executable, str(ROOT / "workflow/scripts/clear_stale_lock.py")]
+    subprocess.run(unlock, cwd=folder, env=ENVIRONMENT, check=True)
+    adapter = folder / RARE / "student/orpo/adapter"
+    shutil.rmtree(adapter)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *SMOKE]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, start_new_session=True, **silent)
+    try:
+        while running.poll() is None and not (begun := list(adapter.parent.glob(".adapter.*.part"))):
+            time.sleep(0.0005)
+        os.killpg(running.pid, signal.SIGSTOP)
+        time.sleep(0.1)
+        assert begun and begun[0].is_dir() and not adapter.exists(), "the fault: half an adapter"
+        # not even a lock that is stale is taken from a run that only sleeps
+        subprocess.run(unlock, cwd=folder, env=ENVIRONMENT, check=True)
+        assert list((folder / ".snakemake/locks").iterdir())
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    assert begun[0].is_dir() and not adapter.exists()
+    refused = snakemake(folder, *SMOKE, check=False)
+    assert refused.returncode != 0 and "lock" in refused.stdout
+    subprocess.run(unlock, cwd=folder, env=ENVIRONMENT, check=True)
+    done = snakemake(folder, *SMOKE)
+    assert "train_student" in ran(done.stdout) and "train_teacher" not in ran(done.stdout)
+    same_results(folder, whole)
 
 
 SLOW = """\

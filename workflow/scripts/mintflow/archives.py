@@ -70,7 +70,13 @@ def _read(size: int, content: Callable[[int], bytes], limit: int) -> tuple[bytes
 
 def _check_total(size: int, limit: int, path: Path) -> None:
     if size > limit:
-        raise InputError("unpacks to more than is allowed", file=path.name, field="rare.cohort.max_total_mb")
+        problem = "unpacks to more than is allowed"
+        raise InputError(problem, file=shown_name(path), field="rare.cohort.max_total_mb")
+
+
+def shown_name(path: Path) -> str:
+    """How messages name what was given: a folder may be called after a patient, and logs are read by many."""
+    return "(the folder)" if path.is_dir() else path.name
 
 
 def _wanted(name: str) -> bool:

@@ -64,13 +64,19 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     args = arguments.parse_args()
     known = _paths_in([os.getcwd(), str(Path.home()), *sys.argv[1:]])
 
-    def cut(record: logging.LogRecord) -> bool:
-        record.msg, record.args = without_paths(record.getMessage(), known), ()
-        return True
+    made = logging.getLogRecordFactory()
 
+    def cut(*parts: Any, **more: Any) -> logging.LogRecord:
+        # here, not in a filter: libraries have handlers of their own
+        record = made(*parts, **more)
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[0]:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info))
+        record.msg, record.args, record.exc_info = without_paths(text, known), (), None
+        return record
+
+    logging.setLogRecordFactory(cut)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(cut)
     # without the file that warns
     warnings.formatwarning = lambda message, category, *_: (
         f"{category.__name__}: {without_paths(str(message), known)}\n"

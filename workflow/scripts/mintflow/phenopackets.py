@@ -16,7 +16,7 @@ from sys import intern
 from typing import Any
 
 from . import cohort, variants
-from .archives import json_members
+from .archives import json_members, shown_name
 from .errors import InputError
 from .quarantine import Quarantine
 from .vcf_places import VcfPlaces
@@ -112,12 +112,13 @@ def read(
         collected.variants += rows.variants
         collected.vcfs += rows.vcfs
     if not members:
-        raise InputError("holds no JSON file", file=path.name, field="rare.cohort.path")
+        raise InputError("holds no JSON file", file=shown_name(path), field="rare.cohort.path")
     if not cases:
         # the file by its place: its name may be a patient's, and this goes into a log
         _, _, _, place, _, reason = quarantine.rows[-1]
         number = f"JSON file {members} of {members}, by name"
-        raise InputError(f"holds no usable phenopacket; {reason}", file=path.name, record=number, field=place)
+        problem = f"holds no usable phenopacket; {reason}"
+        raise InputError(problem, file=shown_name(path), record=number, field=place)
     return cohort.RawCohort(
         cases=cohort.table(cases, cohort.CASES, ["case_id"]),
         phenotypes=cohort.table(collected.phenotypes, cohort.PHENOTYPES, ["case_id"]),
