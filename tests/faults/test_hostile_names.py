@@ -261,10 +261,11 @@ def test_no_secret_gets_out_of_a_run_that_fails(tmp_path: Path) -> None:
 
 def test_a_token_in_an_address_is_not_repeated(tmp_path: Path) -> None:
     folder = place(tmp_path / "asks")
-    for path in (f"https://me:{TOKEN}@example.org/a.zip", f"https://example.org/a.zip?token={TOKEN}"):
-        cohort = {"source": "phenopackets", "path": path}
-        (folder / "mine.yaml").write_text(yaml.safe_dump({"run": "asks", "rare": {"cohort": cohort}}))
-        done = snakemake(folder, "cohort", *SMOKE, "--config", "tracks=[rare]", check=False)
-        assert done.returncode != 0 and "rare.cohort.path" in done.stdout
-        assert TOKEN not in done.stdout
-        assert not [path for path in files_in(folder, "logs", ".snakemake") if TOKEN in text_of(path)]
+    for address in (f"https://me:{TOKEN}@example.org/a.zip", f"https://example.org/a.zip?token={TOKEN}"):
+        for key in ("path", "url"):
+            cohort = {"source": "phenopackets", key: address}
+            (folder / "mine.yaml").write_text(yaml.safe_dump({"run": "asks", "rare": {"cohort": cohort}}))
+            done = snakemake(folder, "cohort", *SMOKE, "--config", "tracks=[rare]", check=False)
+            assert done.returncode != 0 and f"rare.cohort.{key}" in done.stdout, done.stdout
+            assert TOKEN not in done.stdout
+            assert not [path for path in files_in(folder, "logs", ".snakemake") if TOKEN in text_of(path)]

@@ -376,7 +376,10 @@ def require_files(config: Mapping[str, Any]) -> None:
         sets = config["tissue"]["tile_sets"]
         named |= {f"tissue.tile_sets.{entry['name']}.path": entry["path"] for entry in sets}
     missing = [
-        f"{key}: {path} does not exist"
+        # an address may hold a password
+        f"{key}: expected a file or folder, not an address"
+        if "://" in path
+        else f"{key}: {path} does not exist"
         for key, path in named.items()
         if path and not os.path.exists(path)  # no error for a name that no file can have
     ]
