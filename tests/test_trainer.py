@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -501,3 +502,36 @@ def test_two_processes_equal_one(root: Path, inputs: Path, tmp_path: Path) -> No
         for name in ("loss", "eval_loss", "rewards/margins", "eval_logps/chosen", "tokens"):
             if name in mine:
                 assert mine[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-6), name
+
+
+def test_two_processes_stop_at_the_same_step(root: Path, inputs: Path, tmp_path: Path) -> None:
+    """SIGTERM, as Slurm sends it: they save one checkpoint, and end with the bytes of those left in peace."""
+    config = settings(max_steps=80, eval_steps=20, save_steps=20, batch_size=2)
+    script = str(root / "workflow" / "scripts" / "train_student.py")
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        script,
+    ]
+    peaceful, disturbed = tmp_path / "peaceful", tmp_path / "disturbed"
+    subprocess.run([*launcher, *command(inputs, peaceful, config)], check=True, timeout=300)
+    running = subprocess.Popen([*launcher, *command(inputs, disturbed, config)])
+    until = time.monotonic() + 200
+    while not checkpoints.is_whole(disturbed / "checkpoints/checkpoint-20") and time.monotonic() < until:
+        time.sleep(0.01)
+    running.terminate()
+    assert running.wait(timeout=100) != 0 and not (disturbed / "adapter").exists()
+    (last,) = checkpoints.checkpoints(disturbed / "checkpoints")[-1:]
+    assert checkpoints.is_whole(last)
+    subprocess.run([*launcher, *command(inputs, disturbed, config)], check=True, timeout=300)
+    found = io.read_json(disturbed / "training.json")
+    assert found["resumed_from_step"] == int(last.name.rpartition("-")[2]) and found["steps"] == 80
+    assert found["resumed_from_step"] % 20, "where the signal found them, not at the next regular checkpoint"
+    weights = "adapter/adapter_model.safetensors"
+    assert (peaceful / weights).read_bytes() == (disturbed / weights).read_bytes()
+    one, other = ([e for e in log_of(out) if "eval_loss" in e] for out in (peaceful, disturbed))
+    assert one == other and len(one) == 4
