@@ -116,6 +116,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if "norm" not in name:
                 weights.mul_(6)
     loaded.save_pretrained(base)
+    (base / models.CHECKSUMS).unlink()  # of what it was
     adapter = adapt(base, rare / "student/orpo/adapter")
     files = {
         "candidates": knowledge / "candidates.parquet",
@@ -480,12 +481,14 @@ def test_another_base_or_adapter_is_noticed(work: Path, tmp_path: Path) -> None:
         ask(work, terms=mini.HAND, base=other)
     card = models.read_card(work / "resources/models/tiny")
     # the same model by name, with other weights: an answer, and a note
+    (other / models.CHECKSUMS).unlink()
     io.write_json(card | {"sha256": "0"}, other / models.CARD)
     for file in ("config.json", "tokenizer.json", "model.safetensors"):
         shutil.copy(work / "resources/models/tiny" / file, other / file)
     assert "other weights of the base model" in ask(work, terms=mini.HAND, base=other)["notes"][0]
     # the same name, another shape
     tiny_vision.language(tmp_path / "words")
+    (tmp_path / "words" / models.CHECKSUMS).unlink()
     io.write_json(card, tmp_path / "words" / models.CARD)
     wider = io.read_json(tmp_path / "words/config.json")
     wider |= {"hidden_size": 32}

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from mintflow.models import end_token_ids, load_tokenizer, write_random
+from mintflow.models import CHECKSUMS, end_token_ids, load_tokenizer, write_random
 from mintflow.tokenization import ChatEncoder
 
 NAMES = ["Noonan syndrome 1", "Noonan syndrome 13", "Noonan syndrome-like disorder", "Marfan syndrome"]
@@ -32,6 +32,7 @@ def make_base(folder: Path) -> Path:
             if "norm" not in name:
                 weights.mul_(6)
     loaded.save_pretrained(folder)
+    (folder / CHECKSUMS).unlink()  # of what it was
     return folder
 
 
