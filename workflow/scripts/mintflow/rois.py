@@ -215,7 +215,7 @@ def _repaired(geometry: BaseGeometry) -> BaseGeometry:
     """What lies inside of rings that cross themselves.
 
     Raises:
-        ValueError: they cross too often to be drawn by anybody, and repairing would take hours.
+        ValueError: they cross too often to be drawn by anybody, and repairing takes minutes.
     """
     corners = shapely.get_coordinates(geometry)
     segments = shapely.linestrings(np.stack([corners[:-1], corners[1:]], axis=1))
