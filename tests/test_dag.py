@@ -394,9 +394,9 @@ def test_every_environment_lists_what_its_scripts_import() -> None:
         ("fetch_hub", "pandas"),
         ("fetch_hub", "pyarrow"),
         ("prepare_base_model", "peft"),  # models.load_model imports it for an adapter only
-        ("train_student", "tokenizers"),  # models.write_random
+        ("train_student", "tokenizers"),  # base_models.write_random
         ("infer_student", "tokenizers"),
-        ("train_student", "huggingface_hub"),  # models.write_hub
+        ("train_student", "huggingface_hub"),  # base_models.write_hub
         ("infer_student", "huggingface_hub"),
         ("train_tile_teacher", "huggingface_hub"),  # of models.py it picks the device only
         ("train_tile_teacher", "peft"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mintflow import models
+from mintflow import base_models, models, seals
 from mintflow.errors import InputError
 
 NAMES = ["Arachnodactyly", "Ectopia lentis", "Seizure", "Global developmental delay", "Short stature"]
@@ -21,13 +21,13 @@ NAMES = ["Arachnodactyly", "Ectopia lentis", "Seizure", "Global developmental de
 @pytest.fixture(scope="module")
 def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "random"
-    models.write_random(NAMES, folder)
+    base_models.write_random(NAMES, folder)
     return folder
 
 
 def test_random_base_is_reproducible_and_usable(random_base: Path, tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
-    models.write_random(reversed(NAMES), tmp_path / "again")
+    base_models.write_random(reversed(NAMES), tmp_path / "again")
     assert torch.equal(before, torch.random.get_rng_state())
     for name in ("model.safetensors", "tokenizer.json", "config.json", models.CARD):
         assert (random_base / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
@@ -47,7 +47,7 @@ def test_local_base_is_copied_without_code_or_pickles(random_base: Path, tmp_pat
     (source / "modeling_mine.py").write_text("raise SystemExit")
     (source / models.CARD).unlink()
     (source / "README.md").write_text("---\nlicense: apache-2.0\n---\nText")
-    card = models.write_local(str(source), tmp_path / "base")
+    card = base_models.write_local(str(source), tmp_path / "base")
     assert card["kind"] == "local" and card["id"] == "mine" and card["licence"] == "apache-2.0"
     written = {path.name for path in (tmp_path / "base").iterdir()}
     assert "pytorch_model.bin" not in written and "modeling_mine.py" not in written
@@ -60,7 +60,7 @@ def test_incomplete_local_base_is_refused(random_base: Path, tmp_path: Path, mis
     source = tmp_path / "mine"
     shutil.copytree(random_base, source, ignore=shutil.ignore_patterns(missing))
     with pytest.raises(InputError, match=r"rare\.student\.base\.id"):
-        models.write_local(str(source), tmp_path / "base")
+        base_models.write_local(str(source), tmp_path / "base")
     assert not (tmp_path / "base").exists()
 
 
@@ -70,7 +70,7 @@ def test_damaged_weights_are_refused(random_base: Path, tmp_path: Path) -> None:
     weights = source / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="no whole safetensors"):
-        models.write_local(str(source), tmp_path / "base")
+        base_models.write_local(str(source), tmp_path / "base")
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,7 @@ def test_damaged_weights_are_refused(random_base: Path, tmp_path: Path) -> None:
         ("tokenizer_config.json", lambda whole: whole[: len(whole) // 2]),
         ("config.json", lambda whole: whole[: len(whole) // 2]),
         ("config.json", None),
-        (models.CARD, lambda whole: whole[:5]),
-        (models.CHECKSUMS, lambda whole: whole[:5]),
+        (seals.SEAL, lambda whole: whole[:5]),
     ],
 )
 def test_half_a_base_is_not_trusted(
@@ -104,14 +103,13 @@ def test_half_a_base_is_not_trusted(
     with pytest.raises(InputError, match=told):
         models.load_model(folder)
     if name != "model.safetensors":
-        for reader in (models.load_tokenizer, models.read_card):
-            with pytest.raises(InputError, match=told):
-                reader(folder)
+        with pytest.raises(InputError, match=told):
+            models.load_tokenizer(folder)
 
 
 def test_weights_without_checksums_fit_their_header(random_base: Path, tmp_path: Path) -> None:
     folder = tmp_path / "base"
-    shutil.copytree(random_base, folder, ignore=shutil.ignore_patterns(models.CHECKSUMS))
+    shutil.copytree(random_base, folder, ignore=shutil.ignore_patterns(seals.SEAL))
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"model\.safetensors is no whole.*prepare_base_model"):
@@ -120,13 +118,13 @@ def test_weights_without_checksums_fit_their_header(random_base: Path, tmp_path:
 
 def test_missing_bases_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"rare\.student\.base\.id.*nowhere"):
-        models.write_local("nowhere", tmp_path / "base")
+        base_models.write_local("nowhere", tmp_path / "base")
     with pytest.raises(InputError, match=r"rare\.student\.base\.revision"):
-        models.write_hub("some/model", None, tmp_path / "base")
+        base_models.write_hub("some/model", None, tmp_path / "base")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(InputError, match=r"rare\.student\.base\.id.*some/model at main"):
-        models.write_hub("some/model", "main", tmp_path / "base")
+        base_models.write_hub("some/model", "main", tmp_path / "base")
     assert not (tmp_path / "base").exists()
 
 
@@ -135,10 +133,10 @@ def test_wheel_without_a_model_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("a.txt", "a")
     with pytest.raises(InputError, match=r"empty-1.0.*one \.gguf file, found 0"):
-        models.write_embedded(wheel, tmp_path / "base")
+        base_models.write_embedded(wheel, tmp_path / "base")
     wheel.write_bytes(b"no zip")
     with pytest.raises(InputError, match="cannot be read as a wheel"):
-        models.write_embedded(wheel, tmp_path / "base")
+        base_models.write_embedded(wheel, tmp_path / "base")
 
 
 def test_end_tokens_of_generation_config_count(random_base: Path, tmp_path: Path) -> None:

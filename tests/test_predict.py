@@ -26,7 +26,7 @@ import rank_candidates
 import tiny_student as tiny
 import tiny_vision
 import write_inference
-from mintflow import io, models, phenopackets, phenotypes
+from mintflow import base_models, io, models, phenopackets, phenotypes, seals
 from mintflow.adapters import add_adapter, write_adapter
 from mintflow.errors import InputError
 from mintflow.mondo import COLUMNS as MONDO
@@ -109,14 +109,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     texts = [*NAMES, "Limb Hand term HP:0000012", "1. 2. 3.", "Answer. Phenotypes: List"]
     base = resources / "models/tiny"
-    models.write_random(texts, base, seed=3)
+    base_models.write_random(texts, base, seed=3)
     loaded = tiny.model(base)
     with torch.no_grad():
         for name, weights in loaded.named_parameters():
             if "norm" not in name:
                 weights.mul_(6)
     loaded.save_pretrained(base)
-    (base / models.CHECKSUMS).unlink()  # of what it was
+    (base / seals.SEAL).unlink()  # of what it was
     adapter = adapt(base, rare / "student/orpo/adapter")
     files = {
         "candidates": knowledge / "candidates.parquet",
@@ -476,19 +476,19 @@ def test_a_whole_results_folder_may_move(work: Path, tmp_path: Path) -> None:
 
 def test_another_base_or_adapter_is_noticed(work: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    models.write_random(["something else"], other, seed=9)
+    base_models.write_random(["something else"], other, seed=9)
     with pytest.raises(InputError, match=r"--base: was trained on random Llama, seed 3.*seed 9"):
         ask(work, terms=mini.HAND, base=other)
     card = models.read_card(work / "resources/models/tiny")
     # the same model by name, with other weights: an answer, and a note
-    (other / models.CHECKSUMS).unlink()
+    (other / seals.SEAL).unlink()
     io.write_json(card | {"sha256": "0"}, other / models.CARD)
     for file in ("config.json", "tokenizer.json", "model.safetensors"):
         shutil.copy(work / "resources/models/tiny" / file, other / file)
     assert "other weights of the base model" in ask(work, terms=mini.HAND, base=other)["notes"][0]
     # the same name, another shape
     tiny_vision.language(tmp_path / "words")
-    (tmp_path / "words" / models.CHECKSUMS).unlink()
+    (tmp_path / "words" / seals.SEAL).unlink()
     io.write_json(card, tmp_path / "words" / models.CARD)
     wider = io.read_json(tmp_path / "words/config.json")
     wider |= {"hidden_size": 32}

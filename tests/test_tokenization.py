@@ -8,8 +8,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from mintflow.base_models import CHATML
 from mintflow.errors import InputError
-from mintflow.models import CHATML
 from mintflow.tokenization import ChatEncoder, RowRejected, encode_pairs
 
 LLAMA3 = (

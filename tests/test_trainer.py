@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from transformers import TrainerState
 
 import train_student
-from mintflow import checkpoints, io, models, precision, trainer, training_flow
+from mintflow import base_models, checkpoints, io, models, precision, trainer, training_flow
 from mintflow.adapters import add_adapter
 from mintflow.collate import SharedPromptCollator
 from mintflow.errors import InputError
@@ -97,7 +97,7 @@ def preference_rows(number: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("student")
-    models.write_random([*DISEASES, "Seizure", "Short stature", "Hypotonia"], folder / "base")
+    base_models.write_random([*DISEASES, "Seizure", "Short stature", "Hypotonia"], folder / "base")
     rows = preference_rows(22)
     io.write_parquet(pd.DataFrame(rows[:18]), folder / "train.parquet")
     io.write_parquet(pd.DataFrame(rows[18:]), folder / "validation.parquet")
@@ -231,6 +231,8 @@ def test_auto_is_told_as_what_it_was(inputs: Path, tmp_path: Path) -> None:
     config = settings(max_steps=1) | {"precision": "auto"}
     told = train(inputs, tmp_path, config)["dtype"]["autocast"]
     assert told == precision.pick_precision("auto", "cpu")
+    # what was asked for tells two trainings apart, so one that names it starts afresh
+    assert train(inputs, tmp_path, config | {"precision": told})["resumed_from_step"] == 0
 
 
 def test_requeued_on_another_processor_it_goes_on_as_it_began(
@@ -486,14 +488,16 @@ def test_bad_settings_name_their_key(
     assert not (tmp_path / "adapter").exists()
 
 
+TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+
 def test_two_processes_equal_one(root: Path, inputs: Path, tmp_path: Path) -> None:
     """torchrun, gloo, CPU: two processes with twos learn what one does with fours."""
     two, one = (settings(max_steps=4, log_steps=1, batch_size=size) for size in (2, 4))
     for config in (one, two):
         config["lora"]["dropout"] = 0.0
-    script = root / "workflow" / "scripts" / "train_student.py"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    subprocess.run([*launcher, str(script), *command(inputs, tmp_path / "two", two)], check=True, timeout=120)
+    launcher = [*TWO_PROCESSES, str(root / "workflow/scripts/train_student.py")]
+    subprocess.run([*launcher, *command(inputs, tmp_path / "two", two)], check=True, timeout=120)
     train(inputs, tmp_path / "one", one)
     summary = io.read_json(tmp_path / "two" / "training.json")
     assert summary["processes"] == 2 and summary["pairs_per_step"] == 4
@@ -507,16 +511,7 @@ def test_two_processes_equal_one(root: Path, inputs: Path, tmp_path: Path) -> No
 def test_two_processes_stop_at_the_same_step(root: Path, inputs: Path, tmp_path: Path) -> None:
     """SIGTERM, as Slurm sends it: they save one checkpoint, and end with the bytes of those left in peace."""
     config = settings(max_steps=80, eval_steps=20, save_steps=20, batch_size=2)
-    script = str(root / "workflow" / "scripts" / "train_student.py")
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        script,
-    ]
+    launcher = [*TWO_PROCESSES, str(root / "workflow/scripts/train_student.py")]
     peaceful, disturbed = tmp_path / "peaceful", tmp_path / "disturbed"
     subprocess.run([*launcher, *command(inputs, peaceful, config)], check=True, timeout=300)
     running = subprocess.Popen([*launcher, *command(inputs, disturbed, config)])

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import test_trainer
 import tiny_vision
-from mintflow import io, models, trainer, training
+from mintflow import base_models, io, models, trainer, training
 from mintflow.adapters import add_adapter
 from mintflow.tokenization import Pair
 from test_trainer import assert_same_run, command, encoded, interrupt, log_of
@@ -34,7 +34,7 @@ def settings(**changes: Any) -> dict[str, Any]:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("student")
     names = test_trainer.DISEASES
-    models.write_random([*names, "Seizure", "Short stature", "Hypotonia"], folder / "base")
+    base_models.write_random([*names, "Seizure", "Short stature", "Hypotonia"], folder / "base")
     rows = pd.DataFrame(test_trainer.preference_rows(22))
     rows["truth"] = rows["chosen"]
     rows["ranked"] = [names] * len(rows)

@@ -147,7 +147,7 @@ def test_what_does_not_end_is_never_held(tmp_path: Path, ending: str, opened: An
                     file.write(piece)
                 file.write(b"\n" * (where == "header line"))
         if where == "record":
-            for piece in (b"1\t20\t", *[megabyte] * 512):
+            for piece in (b"1\t20\t", *[megabyte] * 64):
                 file.write(piece)
     tracemalloc.start()
     try:

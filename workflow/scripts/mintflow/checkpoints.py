@@ -10,21 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .io import fingerprint, sha256_file, write_json
+from . import seals
+from .io import fingerprint, write_json
 
 log = logging.getLogger("mintflow")
 
-SEAL = "sealed.json"
 ORIGIN = "origin.json"
 COST = "cost.json"
 
 
 def seal(checkpoint: str | Path, training_seconds: float) -> None:
     """Write what it took, and the checksums of its files; without them the checkpoint does not count."""
-    folder = Path(checkpoint)
-    write_json({"training_seconds": round(training_seconds, 3)}, folder / COST)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
-    write_json({path.relative_to(folder).as_posix(): sha256_file(path) for path in files}, folder / SEAL)
+    write_json({"training_seconds": round(training_seconds, 3)}, Path(checkpoint) / COST)
+    seals.seal(checkpoint)
 
 
 def seconds_until(checkpoint: str | Path) -> float:
@@ -34,12 +32,7 @@ def seconds_until(checkpoint: str | Path) -> float:
 
 def is_whole(checkpoint: str | Path) -> bool:
     """Whether a checkpoint was sealed and its files are still those that were sealed."""
-    folder = Path(checkpoint)
-    try:
-        sums = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-        return bool(sums) and all(sha256_file(folder / name) == value for name, value in sums.items())
-    except (OSError, ValueError, AttributeError):
-        return False
+    return seals.first_damaged(checkpoint) is None
 
 
 def chosen_before(folder: str | Path, origin: Mapping[str, Any]) -> dict[str, Any]:

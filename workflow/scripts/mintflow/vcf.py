@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +80,9 @@ def read(
 
     try:
         vcf_size.check(path, max_line_mb << 20, max_records)
-    except vcf_size.TooLong as error:
-        reason = "longer than rare.genotypes.max_vcf_line_mb"
-        raise UnreadableVcf("(line)", f"{error} of more than {max_line_mb} MB", reason) from error
-    except OSError as error:
+    except vcf_size.TooLarge as error:
+        raise UnreadableVcf("(file)", error, f"more than rare.genotypes.{error.limit} allows") from error
+    except (OSError, EOFError, zlib.error, struct.error) as error:
         raise UnreadableVcf("(file)", error, "not a readable VCF") from error
     with _nothing_said():
         try:
@@ -89,7 +90,7 @@ def read(
         except Exception as error:  # cyvcf2 raises OSError or bare Exception, by kind of damage
             raise UnreadableVcf("(file)", error, "not a readable VCF") from error
         try:
-            return _collect(reader, _sample(reader, sample), max_variants, max_records)
+            return _collect(reader, _sample(reader, sample), max_variants)
         except UnreadableVcf:
             raise
         except Exception as error:
@@ -120,14 +121,11 @@ def _sample(reader: Any, sample: str) -> int:
     return names.index(sample)
 
 
-def _collect(reader: Any, position: int, max_variants: int, max_records: int) -> VcfContent:
+def _collect(reader: Any, position: int, max_variants: int) -> VcfContent:
     annotation = _Annotation.of(reader.raw_header)
     variants: list[VcfVariant] = []
     calls = filtered = no_gene = 0
-    for number, record in enumerate(reader, start=1):
-        if number > max_records:
-            reason = "more records than rare.genotypes.max_vcf_records"
-            raise UnreadableVcf("(records)", f"more than {max_records}", reason)
+    for record in reader:
         alleles = record.genotypes[position][:-1]
         carried = {allele for allele in alleles if allele > 0}
         if not carried:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import models
+from . import base_models, models
 from .errors import InputError
 from .io import whole_directory
 
@@ -154,7 +154,7 @@ def write_base(
     with whole_directory(folder) as temporary:
         model.to(getattr(torch, dtype)).save_pretrained(temporary)
         processor.save_pretrained(temporary)
-        return models.finish_base(temporary, card, card["id"])
+        return base_models.finish_base(temporary, card, card["id"])
 
 
 def part(model: nn.Module, names: tuple[str, ...]) -> tuple[str, nn.Module]:
