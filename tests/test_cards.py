@@ -16,7 +16,12 @@ BASE = {
 }
 SETTINGS = {
     "lora": {"variant": "rslora", "r": 8, "alpha": 16, "dropout": 0.1, "target_modules": "all-linear"},
-    "orpo": {"nll_scope": "completion", "nll_reduction": "sequence", "beta": 0.25},
+    "orpo": {
+        "nll_scope": "completion",
+        "odds_scope": "completion",
+        "nll_reduction": "sequence",
+        "beta": 0.25,
+    },
     "training": {
         "learning_rate": 0.0006,
         "schedule": "cosine",

@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
     "quantization": "none",
     "attention": "sdpa",
     "lora": {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "all-linear", "variant": "lora"},
-    "orpo": {"beta": 0.3, "nll_scope": "completion", "nll_reduction": "sequence"},
+    "orpo": {"beta": 0.3, "nll_scope": "completion", "odds_scope": "completion", "nll_reduction": "sequence"},
     "training": {
         "epochs": 2,
         "max_steps": -1,

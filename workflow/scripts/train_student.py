@@ -34,7 +34,7 @@ LEARNING = (
     *("tokenization", "trainer", "training", "training_flow"),
 )
 ALSO = {
-    "orpo": ("objectives", "orpo"),
+    "orpo": ("decisions", "objectives", "orpo"),
     "listwise": ("likelihood", "listwise", "lists", "objectives", "orpo", "statistics"),
 }
 SEEING = ("images", "vision_encoding", "vision_features", "vision_models")
@@ -229,9 +229,9 @@ def _read_pairs(
     path: str, encoder: ChatEncoder, settings: dict[str, Any], objective: str, sees: bool
 ) -> tuple[list[Pair], dict[str, int]]:
     from mintflow.tokenization import encode_pairs
-    from mintflow.training import columns, rows_of, with_candidates
+    from mintflow.training import columns, rows_of, with_candidates, with_decisions
 
-    wanted = columns(objective)
+    wanted = columns(objective, settings)
     table = io.read_parquet(path, columns=[*wanted, "image"] if sees else wanted).to_dict("records")
     rows = rows_of(table, objective)
     pairs, dropped = encode_pairs(
@@ -242,6 +242,8 @@ def _read_pairs(
     )
     if objective == "listwise":
         pairs = with_candidates(pairs, rows, encoder, settings)
+    elif objective == "orpo" and settings["orpo"]["odds_scope"] == "decisions":
+        pairs = with_decisions(pairs, rows, encoder)
     log.info("%s: %d pairs, left out %s", Path(path).name, len(pairs), dropped or "none")
     return pairs, dropped
 

@@ -106,6 +106,8 @@ def model_card(
     lora, training = settings["lora"], settings["training"]
     arm = summary["arm"]
     words["title"], words["objective"] = TITLES[arm], OBJECTIVES[arm].format(**words)
+    if arm == "orpo" and settings["orpo"]["odds_scope"] == "decisions":
+        words["objective"] += "\nThe odds are of the tokens alone that decide between names."
     loadable = base.get("hub_id")
     facts = {
         "training pairs": summary["pairs"]["train"],

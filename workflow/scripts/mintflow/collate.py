@@ -21,7 +21,7 @@ from .orpo import IGNORE
 from .tokenization import Pair
 
 # what the loss reads; all other entries of a batch are inputs of the model
-LOSS_INPUTS = ("targets", "first_completion", "case_ids", "n_tokens", "wanted")
+LOSS_INPUTS = ("targets", "first_completion", "case_ids", "n_tokens", "wanted", "decides")
 # of a batch's pairs and the branch of every column (0 padding, 1 prompt, 2 chosen, 3 rejected)
 ExtraInputs = Callable[[Sequence[Pair], Tensor], Mapping[str, Tensor]]
 
@@ -51,7 +51,8 @@ class SharedPromptCollator:
         Returns:
             input_ids (B, L); attention_mask (B, 1, L, L) bool, true where row attends column;
             position_ids (B, L); logits_to_keep (K,) columns; targets (B, K, 2) and first_completion for
-            ``orpo.score_pairs``; n_tokens, the pairs' tokens, prompts counted once; case_ids.
+            ``orpo.score_pairs``; n_tokens, the pairs' tokens, prompts counted once; case_ids. Where the pairs
+            say which tokens decide, decides (B, K, 2) bool.
         """
         prompt_width = self._rounded(max(len(pair.prompt) for pair in pairs))
         chosen_width = self._rounded(max(len(pair.chosen) for pair in pairs) - 1)
@@ -64,6 +65,7 @@ class SharedPromptCollator:
         position_ids = torch.zeros((len(pairs), width), dtype=torch.long)
         branch = torch.zeros((len(pairs), width), dtype=torch.long)  # 0 padding, 1 prompt, 2, 3 completions
         targets = torch.full((len(pairs), width, 2), IGNORE)
+        decides = torch.zeros((len(pairs), width, 2), dtype=torch.bool)
         for row, pair in enumerate(pairs):
             length = len(pair.prompt)
             prompt = torch.tensor(pair.prompt)
@@ -82,6 +84,8 @@ class SharedPromptCollator:
                 branch[row, start:end] = 2 + side
                 targets[row, last_prompt, side] = ids[0]
                 targets[row, start:end, side] = ids[1:]
+                if pair.decides is not None:
+                    decides[row, [last_prompt, *range(start, end)], side] = torch.tensor(pair.decides[side])
 
         first_scored = last_prompt if self.nll_scope == "completion" else 0
         batch = {
@@ -96,6 +100,8 @@ class SharedPromptCollator:
             "n_tokens": sum(map(len, pairs)),
             "case_ids": [pair.case_id for pair in pairs],
         }
+        if all(pair.decides is not None for pair in pairs):
+            batch["decides"] = decides[:, first_scored:]
         if self.extra_inputs is not None:
             batch |= self.extra_inputs(pairs, branch)
         return batch

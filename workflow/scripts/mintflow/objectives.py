@@ -41,7 +41,7 @@ class Orpo:
 
     def score(self, logits: Tensor, batch: Mapping[str, Any]) -> orpo.PairScores:
         """See ``Objective``."""
-        return orpo.score_pairs(logits, batch["targets"], batch["first_completion"])
+        return orpo.score_pairs(logits, batch["targets"], batch["first_completion"], batch.get("decides"))
 
     def loss(self, scores: orpo.PairScores, totals: Tensor | None) -> Tensor:
         """See ``Objective``."""

@@ -2,7 +2,8 @@
 
 With p(y|x) the geometric mean of a completion's token probabilities and odds(p) = p / (1 - p),
 the loss of a pair is ``NLL(chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected))``
-(equations 4 to 7). Everything is computed in float32, whatever the logits' type.
+(equations 4 to 7). With ``odds_scope: decisions`` it is the geometric mean over the deciding tokens
+(``decisions.py``). Everything is computed in float32, whatever the logits' type.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ def log_odds_ratio(chosen: Tensor, rejected: Tensor) -> Tensor:
 class PairScores:
     """What the loss and its metrics need of each pair; every tensor is (B,) float32.
 
-    ``chosen`` and ``rejected`` are mean token log-probabilities of the completions, ``nll_sum`` and
-    ``nll_tokens`` the negative log-likelihood over the NLL's scope and its number of tokens.
+    ``chosen`` and ``rejected`` are mean log-probabilities of the completions' tokens, or of those that
+    decide; ``nll_sum`` and ``nll_tokens`` the negative log-likelihood over the NLL's scope and its number
+    of tokens.
     """
 
     chosen: Tensor
@@ -152,23 +154,27 @@ def summarize_metrics(table: Tensor, beta: float, reduction: str) -> dict[str, f
     return means
 
 
-def score_pairs(logits: Tensor, targets: Tensor, first_completion: int) -> PairScores:
+def score_pairs(
+    logits: Tensor, targets: Tensor, first_completion: int, decides: Tensor | None = None
+) -> PairScores:
     """Score a batch of shared rows (see collate.py).
 
     Args:
         logits: (B, K, V), the last K columns of the row.
         targets: (B, K, 2): next token on the branch prompt and chosen, and on the rejected branch.
         first_completion: the column, of the K, of the last prompt token.
+        decides: (B, K, 2) bool, tokens of the completions that the odds are made of; all by default. The
+            likelihood term reads every token, decisive or not.
     """
     log_probs = token_log_probs(logits, targets)
     mask = targets != IGNORE
     on_chosen, on_rejected = log_probs.unbind(-1)
-    chosen_mask, rejected_mask = mask.unbind(-1)
+    chosen_odds, rejected_odds = (mask if decides is None else mask & decides).unbind(-1)
     return PairScores(
-        chosen=masked_mean(on_chosen[:, first_completion:], chosen_mask[:, first_completion:]),
-        rejected=masked_mean(on_rejected, rejected_mask),
+        chosen=masked_mean(on_chosen[:, first_completion:], chosen_odds[:, first_completion:]),
+        rejected=masked_mean(on_rejected, rejected_odds),
         nll_sum=-on_chosen.sum(-1),
-        nll_tokens=chosen_mask.sum(-1).float(),
+        nll_tokens=mask[..., 0].sum(-1).float(),
     )
 
 

@@ -26,7 +26,8 @@ class Pair:
     """Token ids of one preference pair; both completions end in an end token.
 
     ``image`` names what the prompt shows, for students that see; None where it shows nothing. ``candidates``
-    are single answers and ``wanted`` the teacher's probabilities of them, for ``listwise``.
+    are single answers and ``wanted`` the teacher's probabilities of them, for ``listwise``. ``decides`` says
+    of every token of chosen and of rejected whether it decides (``decisions.py``); None where nobody asked.
     """
 
     case_id: str
@@ -36,6 +37,7 @@ class Pair:
     image: str | None = None
     candidates: tuple[tuple[int, ...], ...] = ()
     wanted: tuple[float, ...] = ()
+    decides: tuple[tuple[bool, ...], tuple[bool, ...]] | None = None
 
     def __len__(self) -> int:
         """Tokens of the pair's row, prompt once, by which batches are bucketed."""

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 Rows = Sequence[Mapping[str, Any]]
 
 
-def columns(objective: str) -> list[str]:
-    """Columns of the preference table that an objective reads."""
-    read = ["case_id", "prompt", "chosen", "rejected"]
-    return read + {"sft-truth": ["truth"], "listwise": ["ranked", "ranked_scores"]}.get(objective, [])
+def columns(objective: str, settings: Mapping[str, Any]) -> list[str]:
+    """Columns of the preference table that an objective reads under the slice {track}.student."""
+    also = {"sft-truth": ["truth"], "listwise": ["ranked", "ranked_scores"]}.get(objective, [])
+    if objective == "orpo" and settings["orpo"]["odds_scope"] == "decisions":
+        also = ["ranked"]
+    return ["case_id", "prompt", "chosen", "rejected", *also]
 
 
 def rows_of(rows: Rows, objective: str) -> list[dict[str, Any]]:
@@ -54,6 +56,16 @@ def with_candidates(
         k=length,
         seed=settings["training"]["seed"],
     )
+
+
+def with_decisions(pairs: Sequence[Pair], rows: Rows, encoder: ChatEncoder) -> list[Pair]:
+    """For orpo with ``odds_scope: decisions``: which tokens decide. ``rows`` are those of the pairs."""
+    from .decisions import add_decisions
+
+    if not pairs:
+        return []
+    names = {name for row in rows for name in row["ranked"]}
+    return add_decisions(pairs, names, encoder, rows[0]["prompt"])
 
 
 def build_trainer(
