@@ -34,7 +34,7 @@ LEARNING = (
     *("tokenization", "trainer", "training", "training_flow"),
 )
 ALSO = {
-    "orpo": ("decisions", "objectives", "orpo"),
+    "orpo": ("decisions", "likelihood", "lists", "objectives", "orpo"),
     "listwise": ("likelihood", "listwise", "lists", "objectives", "orpo", "statistics"),
 }
 SEEING = ("images", "vision_encoding", "vision_features", "vision_models")
@@ -242,7 +242,7 @@ def _read_pairs(
     )
     if objective == "listwise":
         pairs = with_candidates(pairs, rows, encoder, settings)
-    elif objective == "orpo" and settings["orpo"]["odds_scope"] == "decisions":
+    elif "ranked" in wanted:  # ORPO whose odds are of decisions
         pairs = with_decisions(pairs, rows, encoder)
     log.info("%s: %d pairs, left out %s", Path(path).name, len(pairs), dropped or "none")
     return pairs, dropped

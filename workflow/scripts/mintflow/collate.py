@@ -65,6 +65,7 @@ class SharedPromptCollator:
         position_ids = torch.zeros((len(pairs), width), dtype=torch.long)
         branch = torch.zeros((len(pairs), width), dtype=torch.long)  # 0 padding, 1 prompt, 2, 3 completions
         targets = torch.full((len(pairs), width, 2), IGNORE)
+        marked = pairs[0].decides is not None  # all pairs are, or none
         decides = torch.zeros((len(pairs), width, 2), dtype=torch.bool)
         for row, pair in enumerate(pairs):
             length = len(pair.prompt)
@@ -84,7 +85,7 @@ class SharedPromptCollator:
                 branch[row, start:end] = 2 + side
                 targets[row, last_prompt, side] = ids[0]
                 targets[row, start:end, side] = ids[1:]
-                if pair.decides is not None:
+                if marked:
                     decides[row, [last_prompt, *range(start, end)], side] = torch.tensor(pair.decides[side])
 
         first_scored = last_prompt if self.nll_scope == "completion" else 0
@@ -100,7 +101,7 @@ class SharedPromptCollator:
             "n_tokens": sum(map(len, pairs)),
             "case_ids": [pair.case_id for pair in pairs],
         }
-        if all(pair.decides is not None for pair in pairs):
+        if marked:
             batch["decides"] = decides[:, first_scored:]
         if self.extra_inputs is not None:
             batch |= self.extra_inputs(pairs, branch)

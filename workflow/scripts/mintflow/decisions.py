@@ -9,35 +9,31 @@ spelled. Over the deciding tokens alone (``odds_scope: decisions``) it weighs wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .conversations import answer
+from .conversations import Messages
 from .errors import InputError
-from .lists import format_list
+from .likelihood import build_trie, first_lines
 
 if TYPE_CHECKING:
     from .tokenization import ChatEncoder, Pair
 
 Mask = tuple[bool, ...]
+FIELD = "student.orpo.odds_scope"
 
 
-def deciding_tokens(sequences: Collection[Sequence[int]]) -> dict[tuple[int, ...], Mask]:
+def deciding_tokens(sequences: Sequence[Sequence[int]]) -> dict[tuple[int, ...], Mask]:
     """For every sequence, which of its tokens another sequence of the set could have had otherwise.
 
     Args:
         sequences: token ids, each with what ends it, so that none begins another.
     """
-    following: dict[tuple[int, ...], set[int]] = {}
-    for sequence in sequences:
-        for position, token in enumerate(sequence):
-            following.setdefault(tuple(sequence[:position]), set()).add(token)
+    trie = build_trie(sequences)
     return {
-        tuple(sequence): tuple(
-            len(following[tuple(sequence[:position])]) > 1 for position in range(len(sequence))
-        )
-        for sequence in sequences
+        tuple(sequence): tuple(len(trie.children[trie.parents[node]]) > 1 for node in trie.path(leaf))
+        for sequence, leaf in zip(sequences, trie.leaves, strict=True)
     }
 
 
@@ -62,7 +58,7 @@ def add_decisions(
     pairs: Sequence[Pair],
     names: Collection[str],
     encoder: ChatEncoder,
-    prompt: Sequence[Mapping[str, str]],
+    prompt: Messages,
 ) -> list[Pair]:
     """Say of every token of the lists of ``pairs`` whether it decides.
 
@@ -79,15 +75,13 @@ def add_decisions(
         InputError: a list holds something else than numbered ``names``, as this tokenizer writes them;
             names the pair.
     """
-    within, last = [], []
-    for name in sorted(names):  # twice the same name: once a line follows it, once nothing does
-        ids = encoder.completion_ids(prompt, answer(format_list([name, name])))
-        lines = lines_of(ids, encoder)
-        if len(lines) != 2:
-            raise InputError(f"the tokenizer does not keep the lines of {name!r} apart", field=_FIELD)
-        within.append(ids[lines[0]])
-        last.append(ids[lines[1]])
-    masks = deciding_tokens(within), deciding_tokens(last)
+    listed = sorted(names)
+    masks = []  # of names that a line follows, and of the last
+    for k in (2, 1):
+        lines = [(ids, lines_of(ids, encoder)) for ids in first_lines(encoder, prompt, listed, k)]
+        if not all(len(found) == 1 for _, found in lines):
+            raise InputError("the tokenizer does not keep number and name apart", field=FIELD)
+        masks.append(deciding_tokens([ids[found[0]] for ids, found in lines]))
 
     def decides(ids: Sequence[int], case_id: str) -> Mask:
         mask = [False] * len(ids)
@@ -96,7 +90,7 @@ def add_decisions(
             known = masks[line is lines[-1]].get(tuple(ids[line]))
             if known is None:
                 text = encoder.tokenizer.decode(ids[line])
-                raise InputError(f"{text!r} is no name of the closed set", record=case_id, field=_FIELD)
+                raise InputError(f"{text!r} is no name of the closed set", record=case_id, field=FIELD)
             mask[line] = known
         return tuple(mask)
 
@@ -104,6 +98,3 @@ def add_decisions(
         replace(pair, decides=(decides(pair.chosen, pair.case_id), decides(pair.rejected, pair.case_id)))
         for pair in pairs
     ]
-
-
-_FIELD = "student.orpo.odds_scope"
