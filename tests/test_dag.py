@@ -57,9 +57,10 @@ def test_memory_and_time_double_with_each_attempt(tmp_path: Path) -> None:
         assert asked[0] > 0 and asked == [asked[0], 2 * asked[0], 4 * asked[0]], resource
 
 
-@pytest.mark.parametrize(
-    "name", ["config", "phenopackets", "study_phenopackets", "study_leak", "paper", "smoke", "tissue_real"]
-)
+STUDIES = ["study_phenopackets", "study_leak", "study_all"]
+
+
+@pytest.mark.parametrize("name", ["config", "phenopackets", *STUDIES, "paper", "smoke", "tissue_real"])
 def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> None:
     folder = place(tmp_path / "here")
     shared = tmp_path / "shared/data"
