@@ -145,6 +145,17 @@ def test_bad_variants_are_named(root: Path, variants: dict[str, Any], problem: s
         section(root, variants=variants)
 
 
+def test_comparisons_are_of_arms_that_the_run_has(root: Path) -> None:
+    variants = {"orpo-q1": {"arm": "orpo", "preferences": {"q": 1}}}
+    pairs = [["orpo-q1", "sft"], ["similarity", "orpo-blank"]]
+    found = section(root, arms=["orpo", "sft"], variants=variants, evaluation={"comparisons": pairs})
+    assert found["evaluation"]["comparisons"] == pairs
+    with pytest.raises(InputError, match=r"comparisons: dpo is no arm of this run; there are .*sft"):
+        section(root, arms=["orpo", "sft"], evaluation={"comparisons": [["sft", "dpo"]]})
+    with pytest.raises(InputError, match=r"rare\.evaluation\.comparisons"):
+        section(root, evaluation={"comparisons": [["orpo", "orpo"]]})
+
+
 def test_unlabelled_patients_are_for_variants_beside_sft_truth(root: Path) -> None:
     more = {"x": {"arm": "orpo", "preferences": {"unlabelled": True}}}
     assert section(root, arms=["orpo", "sft-truth"], variants=more)["variants"] == more
@@ -213,6 +224,15 @@ def test_pairs_that_are_compared() -> None:
     assert pairs["orpo-q1", "orpo"] == "variants" and ("orpo", "orpo-q1") not in pairs
     assert pairs["sft", "base"] == pairs["rag", "base"] == "trained"
     assert pairs["orpo", "orpo-blank"] == pairs["orpo", "sft"] == "primary"
+
+
+def test_pairs_that_the_configuration_asks_for() -> None:
+    arms = {"base", "orpo", "sft", "orpo-q1"}
+    pairs = arm_pairs(arms, {"orpo-q1": "orpo"}, [["orpo-q1", "sft"], ["sft", "orpo"], ["sft", "gone"]])
+    assert pairs["orpo-q1", "sft"] == "asked"
+    # tested already, the other way round
+    assert pairs["orpo", "sft"] == "primary" and ("sft", "orpo") not in pairs
+    assert len(pairs) == 5 and all(set(pair) <= arms for pair in pairs)
 
 
 def test_budget_counts_each_token_once() -> None:

@@ -53,6 +53,8 @@ def allowed(schema: Mapping[str, Any]) -> str:
         kind = "mappings" if "properties" in schema["items"] else "texts"
         if schema["items"].get("type") in ("number", "integer"):
             kind = f"{schema['items']['type']}s"
+        if schema["items"].get("type") == "array":
+            kind = f"lists of {schema['items']['maxItems']} texts"
         limits.append(f"{few} {allowed(schema['items'])}" if "enum" in schema["items"] else f"of {kind}")
     if "pattern" in schema:
         limits.append(f"`{schema['pattern'].strip('^$')}`")

@@ -30,7 +30,8 @@ def evaluate(
     lists: tuple[int, int] = (3, 2),
     **files: Path,
 ) -> None:
-    options = {"car_lambda": 1.0, "bootstrap_unit": "patient", "bootstrap_samples": 100, "seed": 1}
+    options = {"car_lambda": 1.0, "comparisons": [], "bootstrap_unit": "patient"}
+    options |= {"bootstrap_samples": 100, "seed": 1}
     settings = {"evaluation": options, "preferences": {"k": lists[0], "q": lists[1]}}
     arguments = ["--settings", json.dumps(settings)]
     arguments += ["--cases", str(files.get("cases", made / "cases.parquet"))]

@@ -33,6 +33,7 @@ SETTINGS = {
         "bootstrap_samples": 200,
         "bootstrap_unit": "publication",
         "car_lambda": 1.0,
+        "comparisons": [],
         "seed": 7,
     },
     "preferences": {"k": 3, "q": 3},

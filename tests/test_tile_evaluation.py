@@ -23,7 +23,8 @@ LABELS = pd.DataFrame(
 )
 IDS = LABELS["label_id"].tolist()
 NAMES = dict(zip(IDS, LABELS["name"], strict=True))
-OPTIONS = {"car_lambda": 1.0, "bootstrap_unit": "patient", "bootstrap_samples": 300, "seed": 3}
+OPTIONS = {"car_lambda": 1.0, "comparisons": [], "bootstrap_unit": "patient"}
+OPTIONS |= {"bootstrap_samples": 300, "seed": 3}
 
 
 @pytest.fixture

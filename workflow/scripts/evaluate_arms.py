@@ -79,7 +79,8 @@ def main(args: argparse.Namespace) -> None:
         "together": ev.TOGETHER,
     }
     metrics = statistics.summarise(measured, ev.SUFFIXES, BOUNDS, **common)
-    pairs = ev.arm_pairs(set(measured["arm"]), cli.by_arm(args.variants, "--variants"))
+    variants = cli.by_arm(args.variants, "--variants")
+    pairs = ev.arm_pairs(set(measured["arm"]), variants, options["comparisons"])
     comparisons = statistics.compare(measured, list(pairs), ev.SUFFIXES, BOUNDS, families=pairs, **common)
     cli.log.info("%d arms on %d patients, %d comparisons", measured["arm"].nunique(), len(cases), len(pairs))
     io.write_csv(metrics, args.output_metrics)

@@ -57,7 +57,8 @@ def main(args: argparse.Namespace) -> None:
     per_case, grounded = ev.measure_arms(study, grounder, answers, ranks, rankings, sample)
     single = ex.measured(per_case, has_teacher=teacher is not None)
     measured, _ = ev.mean_of_seeds(single, ev.SUFFIXES)
-    pairs = ev.arm_pairs(set(measured["arm"]), cli.by_arm(args.variants, "--variants"))
+    variants = cli.by_arm(args.variants, "--variants")
+    pairs = ev.arm_pairs(set(measured["arm"]), variants, options["comparisons"])
     metrics, comparisons = ex.tables(
         measured,
         pairs,

@@ -63,6 +63,7 @@ def main(args: argparse.Namespace) -> None:
         samples=options["bootstrap_samples"],
         seed=options["seed"],
         variants=cli.by_arm(args.variants, "--variants"),
+        asked=options["comparisons"],
     )
     patients = evaluation.cases["patient_id"].nunique()
     cli.log.info("%d arms on %d tiles of %d patients", metrics["arm"].nunique(), len(ids), patients)

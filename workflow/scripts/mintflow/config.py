@@ -19,7 +19,7 @@ import jsonschema
 import yaml
 
 from .addresses import refused
-from .arms import CONTROLS, varied
+from .arms import CONTROLS, PRIMARY, varied
 from .errors import InputError
 
 _LARGEST = 2**31 - 1
@@ -190,6 +190,7 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
             yield from _other_base(bases, section["student"]["base"], f"{track}.student")
         for name, variant in section["variants"].items():
             yield from _bad_variant(config, track, name, variant, kinds)
+        yield from _unknown_arms(track, section)
         try:
             for name, changed in varied(config, track):
                 where = f"{track}.variants.{name}"
@@ -204,6 +205,14 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
                     yield f"{where}.student.base.kind: only hub or local, which see already"
         except InputError as error:
             yield f"{_join(error.record or track, error.field)}: {error.problem}"
+
+
+def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:
+    """Comparisons of what is not measured."""
+    controls = [f"{PRIMARY}-{control}" for control in section["evaluation"]["controls"]]
+    known = ["base", *section["arms"], *section["variants"], *controls, *SCORING]
+    for name in sorted({name for pair in section["evaluation"]["comparisons"] for name in pair} - set(known)):
+        yield f"{track}.evaluation.comparisons: {name} is no arm of this run; there are {', '.join(known)}"
 
 
 def _other_base(

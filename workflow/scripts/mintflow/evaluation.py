@@ -306,16 +306,22 @@ def mean_of_seeds(per_case: pd.DataFrame, suffixes: Mapping[str, str]) -> tuple[
     return together[list(per_case.columns)], runs
 
 
-def arm_pairs(arms: Collection[str], variants: Mapping[str, str] | None = None) -> dict[tuple[str, str], str]:
+def arm_pairs(
+    arms: Collection[str],
+    variants: Mapping[str, str] | None = None,
+    asked: Collection[Sequence[str]] = (),
+) -> dict[tuple[str, str], str]:
     """Pairs that are tested, each with its family: p-values are adjusted within a family.
 
     ``primary``: the primary arm with every other one that is no variant. ``trained``: every other trained or
     retrieval arm with the base model. ``variants``: a variant with the arm that it varies. ``others``:
-    ``OTHER_PAIRS``. So neither a sweep nor further arms weaken what is said of the primary arm's controls.
+    ``OTHER_PAIRS``. ``asked``: those of the configuration. So neither a sweep nor further arms weaken what is
+    said of the primary arm's controls.
 
     Args:
         arms: as measured.
         variants: variant to the arm that it varies.
+        asked: ``evaluation.comparisons``; a pair that is tested anyway stays in its family.
     """
     variants = variants or {}
     plain = sorted(set(arms) - set(variants))
@@ -328,4 +334,7 @@ def arm_pairs(arms: Collection[str], variants: Mapping[str, str] | None = None) 
     pairs |= {(arm, parent): "variants" for arm, parent in sorted(variants.items())}
     for pair in OTHER_PAIRS:
         pairs.setdefault(pair, "others")
+    for one, other in asked:
+        if (other, one) not in pairs:
+            pairs.setdefault((one, other), "asked")
     return {pair: family for pair, family in pairs.items() if set(pair) <= set(arms)}

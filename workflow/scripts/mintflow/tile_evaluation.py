@@ -222,7 +222,13 @@ class Evaluation:
         )
 
     def summarise(
-        self, *, unit: str, samples: int, seed: int, variants: Mapping[str, str] | None = None
+        self,
+        *,
+        unit: str,
+        samples: int,
+        seed: int,
+        variants: Mapping[str, str] | None = None,
+        asked: Collection[Sequence[str]] = (),
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """metrics.csv, comparisons.csv and seeds.csv.
 
@@ -239,7 +245,7 @@ class Evaluation:
             arm: np.sum([self.matrices(run, unit) for run in runs], axis=0)
             for arm, runs in by_arm(sorted(self._found)).items()
         }
-        pairs = arm_pairs(arms, variants)
+        pairs = arm_pairs(arms, variants, asked)
         comparisons = statistics.compare(per_case, list(pairs), SUFFIXES, bounds, families=pairs, **common)
         metrics, comparisons = (
             table[~table["metric"].str.match(rf"{OF_LABEL}.*_macro$")] for table in (metrics, comparisons)
