@@ -227,12 +227,13 @@ def test_pairs_that_are_compared() -> None:
 
 
 def test_pairs_that_the_configuration_asks_for() -> None:
-    arms = {"base", "orpo", "sft", "orpo-q1"}
-    pairs = arm_pairs(arms, {"orpo-q1": "orpo"}, [["orpo-q1", "sft"], ["sft", "orpo"], ["sft", "gone"]])
-    assert pairs["orpo-q1", "sft"] == "asked"
+    arms = {"base", "orpo", "sft", "orpo-q1", "sft-q1"}
+    asked = [["orpo-q1", "sft"], ["sft", "orpo"], ["sft", "gone"], ["orpo", "sft-q1"]]
+    pairs = arm_pairs(arms, {"orpo-q1": "orpo", "sft-q1": "sft"}, asked)
+    assert pairs["orpo-q1", "sft"] == pairs["sft-q1", "orpo"] == "asked"
     # tested already, the other way round
     assert pairs["orpo", "sft"] == "primary" and ("sft", "orpo") not in pairs
-    assert len(pairs) == 5 and all(set(pair) <= arms for pair in pairs)
+    assert len(pairs) == 7 and all(set(pair) <= arms for pair in pairs)
 
 
 def test_budget_counts_each_token_once() -> None:

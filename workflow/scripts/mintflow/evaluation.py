@@ -335,6 +335,8 @@ def arm_pairs(
     for pair in OTHER_PAIRS:
         pairs.setdefault(pair, "others")
     for one, other in asked:
+        if one == PRIMARY:  # it comes first in its own family alone, whose size reports count by that
+            one, other = other, one
         if (other, one) not in pairs:
             pairs.setdefault((one, other), "asked")
     return {pair: family for pair, family in pairs.items() if set(pair) <= set(arms)}
