@@ -152,6 +152,8 @@ def test_comparisons_are_of_arms_that_the_run_has(root: Path) -> None:
     assert found["evaluation"]["comparisons"] == pairs
     with pytest.raises(InputError, match=r"comparisons: dpo is no arm of this run; there are .*sft"):
         section(root, arms=["orpo", "sft"], evaluation={"comparisons": [["sft", "dpo"]]})
+    with pytest.raises(InputError, match=r"comparisons: retrieval is no arm of this run"):
+        section(root, evaluation={"comparisons": [["retrieval", "similarity"]]})
     with pytest.raises(InputError, match=r"rare\.evaluation\.comparisons"):
         section(root, evaluation={"comparisons": [["orpo", "orpo"]]})
 

@@ -210,7 +210,12 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
 def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:
     """Comparisons of what is not measured."""
     controls = [f"{PRIMARY}-{control}" for control in section["evaluation"]["controls"]]
-    known = ["base", *section["arms"], *section["variants"], *controls, *SCORING]
+    rankers = set(SCORING) if track == "rare" else {"teacher", "prior"}
+    if section["teacher"]["kind"] != "encoder":
+        rankers -= {"teacher-phenotype"}
+    if not {"rag", "orpo+rag"} & set(section["arms"]):
+        rankers -= {"retrieval"}
+    known = ["base", *section["arms"], *section["variants"], *controls, *sorted(rankers)]
     for name in sorted({name for pair in section["evaluation"]["comparisons"] for name in pair} - set(known)):
         yield f"{track}.evaluation.comparisons: {name} is no arm of this run; there are {', '.join(known)}"
 
