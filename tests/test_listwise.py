@@ -1,7 +1,9 @@
-"""The listwise objective: rows computed together equal rows computed alone; the divergence is KL."""
+"""The listwise objective: rows computed together equal rows computed alone; the divergence is KL, of all that
+the student can write or of the candidates alone."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,12 +50,21 @@ def pairs(base: Path) -> list[Pair]:
     return add_candidates(found, ranked, encoder, tiny_student.messages("seizure"), SETTINGS, k=2, seed=3)
 
 
-def scores(base: Path, pairs: list[Pair], score: str = "sum", multiple: int = 4) -> ListScores:
+def scores(
+    base: Path, pairs: list[Pair], score: str = "sum", multiple: int = 4, normalize: bool = False
+) -> ListScores:
     batch = ListwiseCollator(0, multiple=multiple)(pairs)
     inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
     inputs["attention_mask"] = model_mask(inputs["attention_mask"], "sdpa")
     model = tiny_student.model(base)
-    return score_lists(model(**inputs, use_cache=False).logits, batch["targets"], batch["wanted"], score)
+    logits = model(**inputs, use_cache=False).logits
+    return score_lists(logits, batch["targets"], batch["wanted"], score, normalize)
+
+
+def test_normalized_likelihoods_are_those_of_the_candidates_alone(base: Path, pairs: list[Pair]) -> None:
+    alone = scores(base, pairs, normalize=True).student
+    assert torch.allclose(alone, torch.log_softmax(scores(base, pairs).student, -1), atol=1e-5)
+    assert torch.allclose(alone.exp().sum(-1), torch.ones(len(pairs)), atol=1e-5)
 
 
 @pytest.mark.parametrize("score", ["sum", "mean"])
@@ -80,9 +91,12 @@ def test_candidates_are_the_teachers_first_and_some_others(pairs: list[Pair]) ->
 
 def test_divergence_is_zero_when_student_is_the_teacher() -> None:
     wanted = torch.tensor([[0.7, 0.2, 0.1]])
-    same = ListScores(torch.tensor([1.0]), wanted.log() - 5, wanted)
+    same = ListScores(torch.tensor([1.0]), wanted.log(), wanted)
     assert float(same.divergence) == pytest.approx(0, abs=1e-6)
-    other = ListScores(torch.tensor([1.0]), torch.zeros(1, 3), wanted)
+    # a student that writes something else four times in five is that far from the teacher
+    beside = ListScores(torch.tensor([1.0]), (wanted / 5).log(), wanted)
+    assert float(beside.divergence) == pytest.approx(math.log(5), rel=1e-5)
+    other = ListScores(torch.tensor([1.0]), torch.log_softmax(torch.zeros(1, 3), -1), wanted)
     expected = float((wanted * (wanted.log() - torch.log(torch.tensor(1 / 3)))).sum())
     assert float(other.divergence) == pytest.approx(expected, rel=1e-5)
     assert float(listwise_loss(other, 0.5)) == pytest.approx(1 + 0.5 * expected, rel=1e-5)
@@ -104,11 +118,30 @@ def test_parts_add_up_to_the_whole(base: Path, pairs: list[Pair]) -> None:
     assert summarize_metrics(sums, 0.7) == pytest.approx(summary, rel=1e-5)
 
 
-def test_gradient_moves_the_student_to_the_teacher() -> None:
-    student = torch.zeros(1, 3, requires_grad=True)
+@pytest.mark.parametrize("normalize", [False, True])
+def test_gradient_moves_the_student_to_the_teacher(normalize: bool) -> None:
+    """Over four things it can write, the last of which is no candidate."""
+    logits = torch.zeros(1, 1, 4, requires_grad=True)
     wanted = torch.tensor([[0.6, 0.3, 0.1]])
-    listwise_loss(ListScores(torch.zeros(1), student, wanted), 1.0).backward()
-    assert torch.allclose(student.grad, torch.full((1, 3), 1 / 3) - wanted, atol=1e-6)
+    targets = torch.tensor([[[3, 0, 1, 2]]])
+    found = score_lists(logits, targets, wanted, "sum", normalize)
+    found.divergence.sum().backward()
+    written = torch.full((4,), 1 / 4) if not normalize else torch.tensor([1 / 3, 1 / 3, 1 / 3, 0])
+    assert torch.allclose(logits.grad[0, 0], written - torch.tensor([0.6, 0.3, 0.1, 0]), atol=1e-6)
+
+
+def test_unlearning_to_write_pays_only_among_candidates_alone() -> None:
+    """Every name less likely, the wrong ones most: what made the first form of the arm write no names."""
+    wanted = torch.tensor([[0.9, 0.1]])
+    targets = torch.tensor([[[2, 0, 1]]])
+
+    def divergence(logits: list[float], normalize: bool) -> float:
+        found = score_lists(torch.tensor([[logits]]), targets, wanted, "sum", normalize)
+        return float(found.divergence)
+
+    before, after = [0.0, 0.0, 0.0], [-4.0, -6.0, 0.0]
+    assert divergence(after, True) < divergence(before, True)
+    assert divergence(after, False) > divergence(before, False)
 
 
 def test_the_draw_depends_on_seed_and_case_alone(base: Path, pairs: list[Pair]) -> None:

@@ -22,7 +22,14 @@ from test_trainer import inputs as _inputs  # noqa: F401
 from test_trainer import settings as plain_settings
 
 OWN = {"dpo": {"beta": 0.2, "loss": "sigmoid", "nll": 0.0}}
-LISTWISE = {"weight": 1.0, "temperature": 1.0, "top": 2, "others": 2, "score": "sum"}
+LISTWISE = {
+    "weight": 0.1,
+    "temperature": 1.0,
+    "top": 3,
+    "others": 0,
+    "score": "sum",
+    "normalize": False,
+}
 ARMS = ("sft", "sft-truth", "dpo", "listwise")
 
 

@@ -1,10 +1,15 @@
 """The teacher's whole distribution as target: likelihood of its list, and its scores over single candidates.
 
 A pair of lists throws the teacher's scores away. Here the student's likelihoods of m candidates, each as the
-first line of an answer, are drawn towards the teacher's soft scores of the same candidates (as in
-preference-aligned distillation, Gu et al., arXiv 2502.14272, where likelihoods rank sampled answers):
+first line of an answer, are drawn towards the teacher's soft scores of the same candidates:
 
-    loss = NLL(chosen list) + weight * KL(softmax(teacher / temperature) || softmax(student))
+    loss = NLL(chosen list) + weight * KL(softmax(teacher / temperature) || student)
+
+The student is what it would write, so all that it would write beside the candidates counts as missed: the
+divergence of distillation on sequences (Kim and Rush, arXiv 1606.07947, section 3.2), with the teacher's own
+closed set in place of its samples. With ``normalize`` it is softmax(student) instead, which compares
+candidates alone (as in preference-aligned distillation, Gu et al., arXiv 2502.14272), and can fall by making
+names less likely.
 
 The prompt is computed once: a row holds it, the chosen list and the candidates, each of which sees the prompt
 and itself alone. The likelihood term teaches the format of the list; the divergence alone would not.
@@ -45,7 +50,7 @@ class ListScores:
 
     Attributes:
         nll: (B,) mean negative log-likelihood of the chosen list's tokens.
-        student: (B, m) log-likelihoods of the candidates.
+        student: (B, m) log-likelihoods of the candidates, normalised over them if the divergence is.
         wanted: (B, m) the teacher's probabilities of the same candidates.
     """
 
@@ -55,12 +60,13 @@ class ListScores:
 
     @property
     def divergence(self) -> Tensor:
-        """KL from the teacher to the student over the candidates, (B,) nats."""
-        log_student = torch.log_softmax(self.student, dim=-1)
-        return functional.kl_div(log_student, self.wanted, reduction="none").sum(-1)
+        """KL from the teacher to the student, (B,) nats."""
+        return functional.kl_div(self.student, self.wanted, reduction="none").sum(-1)
 
 
-def score_lists(logits: Tensor, targets: Tensor, wanted: Tensor, score: str) -> ListScores:
+def score_lists(
+    logits: Tensor, targets: Tensor, wanted: Tensor, score: str = "sum", normalize: bool = False
+) -> ListScores:
     """Score a batch of ``ListwiseCollator``.
 
     Args:
@@ -68,11 +74,14 @@ def score_lists(logits: Tensor, targets: Tensor, wanted: Tensor, score: str) -> 
         targets: (B, K, 1 + m) next token on the branch of the chosen list, and of each candidate.
         wanted: (B, m) probabilities.
         score: ``sum`` or ``mean`` over a candidate's tokens.
+        normalize: the likelihoods over the candidates of a row.
     """
     log_probs = token_log_probs(logits, targets)
     sums = log_probs.sum(1)
     counts = (targets != IGNORE).sum(1).clamp(min=1)
     student = sums[:, 1:] / counts[:, 1:] if score == "mean" else sums[:, 1:]
+    if normalize:
+        student = torch.log_softmax(student, dim=-1)
     return ListScores(-sums[:, 0] / counts[:, 0], student, wanted.float())
 
 

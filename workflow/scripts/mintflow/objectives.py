@@ -62,15 +62,17 @@ class Listwise:
 
     Args:
         weight: of the divergence from the teacher's distribution.
-        score: ``sum`` or ``mean`` over a candidate's tokens.
+        score_of: ``sum`` or ``mean`` over a candidate's tokens.
+        normalize: the student's likelihoods over the candidates.
     """
 
     weight: float
     score_of: str = "sum"
+    normalize: bool = False
 
     def score(self, logits: Tensor, batch: Mapping[str, Any]) -> listwise.ListScores:
         """See ``Objective``."""
-        return listwise.score_lists(logits, batch["targets"], batch["wanted"], self.score_of)
+        return listwise.score_lists(logits, batch["targets"], batch["wanted"], self.score_of, self.normalize)
 
     def loss(self, scores: listwise.ListScores, totals: Tensor | None) -> Tensor:
         """See ``Objective``."""

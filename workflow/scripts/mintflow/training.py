@@ -107,7 +107,7 @@ def build_trainer(
     pad = tokenizer.pad_token_id
     if objective == "listwise":
         ours = settings["listwise"]
-        goal: Any = Listwise(ours["weight"], ours["score"])
+        goal: Any = Listwise(ours["weight"], ours["score"], ours["normalize"])
         collator: Any = ListwiseCollator(pad, **form)
     else:
         ours = settings["orpo"]
