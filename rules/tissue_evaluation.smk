@@ -1,5 +1,5 @@
 """
-Answers of every vision arm to every test tile, then all metrics of all arms.
+Answers and rankings of every vision arm, then all metrics of all arms.
 
 REQUIRED INPUTS:
     results/{run}/tissue/prompts.parquet, student/, teacher/
@@ -9,6 +9,7 @@ OUTPUTS:
     confusion       = results/{run}/tissue/confusion.csv       arm, truth, predicted, count
     seeds           = results/{run}/tissue/seeds.csv         arm, run, metric, value, n
     per case        = results/{run}/tissue/evaluation/{per_case,grounded}.parquet
+    rankings        = results/{run}/tissue/evaluation/rankings/{arm}.parquet   case_id, label_id, logp_sum, rank
 """
 
 TARGETS["evaluate"]["tissue"] = [
@@ -43,6 +44,55 @@ use rule generate_answers as answer_tiles with:
         split=split_of,
         adapter=lambda wildcards, input: optional("--adapter", input.adapter),
         images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
+
+
+# Arms and their seeds, no variants, as in the rare track.
+VISION_RANKING = (
+    []
+    if config["tissue"]["evaluation"]["ranking_cases"] == 0
+    else [name for name in PLANS["tissue"].answering() if PLANS["tissue"].arm_of(name).ranked]
+)
+
+
+rule rank_tissues:
+    """Closed-set ranking of the labels by one arm's likelihood, in float32."""
+    input:
+        code=code("rank_tissues"),
+        base=base_of("tissue"),
+        adapter=adapter_in(TISSUE, "tissue"),
+        prompts=f"{TISSUE}/prompts.parquet",
+        cases=f"{TISSUE}/cohort/cases.parquet",
+        labels=f"{TISSUE}/cohort/labels.parquet",
+        images=TILE_FILES,
+    output:
+        rankings=f"{TISSUE}/evaluation/rankings/{{arm}}.parquet",
+    log:
+        f"logs/{RUN}/tissue/rank_tissues/{{arm}}.log",
+    benchmark:
+        f"benchmarks/{RUN}/tissue/rank_tissues/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=any_of(VISION_RANKING),
+    conda:
+        "../envs/infer_student.yaml"
+    threads: of_arm("tissue", "threads")
+    resources:
+        mem_mb=memory(6000),
+        runtime=minutes(120),
+        gpu=of_arm("tissue", "gpus"),
+    params:
+        settings=inference_settings("tissue", ("ranking_cases", "generation_batch_size", "seed")),
+        adapter=lambda wildcards, input: optional("--adapter", input.adapter),
+    shell:
+        r"""
+        export OMP_NUM_THREADS={threads}
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --base {input.base:q} {params.adapter:q} \
+            --prompts {input.prompts:q} \
+            --cases {input.cases:q} \
+            --labels {input.labels:q} \
+            --output {output.rankings:q} 2>&1 | tee {log:q}
+        """
 
 
 rule evaluate_tiles:

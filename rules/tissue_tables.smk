@@ -3,10 +3,11 @@ Tidy tables of arms and trainings of the tissue track, for figures and report.
 
 REQUIRED INPUTS:
     results/{run}/tissue/metrics.csv, student/{arm}/{training.json,log.jsonl}, teacher/teacher.parquet
+    results/{run}/tissue/evaluation/rankings/{arm}.parquet
 OUTPUTS:
     training        = results/{run}/tissue/training.csv            one row a training: what it was and cost
     curves          = results/{run}/tissue/training_curves.csv     training, arm, seed, step, pairs, quantity, value
-    calibration     = results/{run}/tissue/calibration.csv         of the teacher: students there are not ranked
+    calibration     = results/{run}/tissue/calibration.csv         arm, bin, confidence, accuracy, n, value, ci_*
     variants        = results/{run}/tissue/{sweeps,sizes}.csv      where the run has variants that vary one thing
 """
 
@@ -38,6 +39,7 @@ use rule measure_calibration as measure_tile_calibration with:
         code=code("measure_calibration"),
         cases=f"{TISSUE}/cohort/cases.parquet",
         scores=by_arm(f"{TISSUE}/teacher", ["teacher"]),
+        rankings=by_arm(f"{TISSUE}/evaluation/rankings", VISION_RANKING),
     output:
         calibration=report(
             f"{TISSUE}/calibration.csv",
@@ -50,7 +52,9 @@ use rule measure_calibration as measure_tile_calibration with:
     params:
         settings=settings_of_calibration("tissue", "label_id"),
         scores=lambda wildcards, input: named(input.scores),
-        rankings=[],
+        rankings=lambda wildcards, input: (
+            ["--rankings", *named(input.rankings)] if VISION_RANKING else []
+        ),
         names=[],
 
 

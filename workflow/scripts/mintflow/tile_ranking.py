@@ -1,0 +1,80 @@
+"""Likelihood of every label as the answer to a tile, all labels of a tile in one row.
+
+Labels are few and short, so a row holds the prompt once and behind it every label, each of which sees the
+prompt and itself alone: the rows of the listwise arm. Nothing is kept between passes, so this holds for every
+model that trains here, those that see through cross-attention too. In float32, as ``likelihood``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import cli
+from .collate import LOSS_INPUTS, model_mask
+from .likelihood import first_lines
+from .listwise import ListwiseCollator, score_lists
+from .tokenization import Pair
+
+if TYPE_CHECKING:
+    from .inference import Student
+    from .vision_encoding import Gallery
+
+
+@torch.inference_mode()
+def score_labels(
+    student: Student,
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    gallery: Gallery,
+    *,
+    k: int,
+    batch_size: int,
+) -> NDArray[np.float64]:
+    """Score every name as the first of the answer to every tile.
+
+    Args:
+        student: opened with ``exact``.
+        rows: case_id, prompt (messages) and image (name in the gallery, null for the blank one) of each tile.
+        names: of the labels.
+        gallery: the images.
+        k: length of the lists that the student was trained to write.
+        batch_size: tiles in one forward pass.
+
+    Returns:
+        Log-probabilities, nats, summed over a name's tokens, (tiles, labels).
+
+    Raises:
+        ValueError: the model is not in float32.
+    """
+    if student.model.dtype != torch.float32:
+        raise ValueError(f"ranking needs a model in float32, not {student.model.dtype}")
+    lines = [tuple(line) for line in first_lines(student.encoder, rows[0]["prompt"], names, k)]
+    pairs = []
+    for row in rows:
+        prompt, image = student.encoder.shown(row)
+        # the collator wants a list beside its candidates; the first of them will do
+        asked = {"candidates": tuple(lines), "wanted": (0.0,) * len(lines)}
+        pairs.append(Pair(str(row["case_id"]), prompt, list(lines[0]), [], image, **asked))
+    collator = ListwiseCollator(student.encoder.tokenizer.pad_token_id, extra_inputs=gallery)
+    device = next(student.model.parameters()).device
+    found = np.empty((len(pairs), len(names)))
+    starts = range(0, len(pairs), batch_size)
+    for start in cli.progress(starts, len(starts), "batches of ranked tiles"):
+        part = pairs[start : start + batch_size]
+        batch = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in collator(part).items()
+        }
+        given = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
+        given["attention_mask"] = model_mask(
+            given["attention_mask"], student.model.config._attn_implementation
+        )
+        logits = student.model(**given, use_cache=False).logits
+        scores = score_lists(logits, batch["targets"], batch["wanted"], "sum")
+        found[start : start + len(part)] = scores.student.double().cpu().numpy()
+    return found
