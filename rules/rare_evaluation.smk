@@ -15,7 +15,7 @@ EVALUATION = config["rare"]["evaluation"]
 TARGETS["evaluate"] = {"rare": [f"{RARE}/metrics.csv", f"{RARE}/comparisons.csv"]}
 
 _generation = ("max_new_tokens", "generation_batch_size")
-_ranking = ("ranking_cases", "ranking_score", "ranking_chunk", "seed")
+_ranking = ("ranking_cases", "ranking_score", "ranking_depth", "ranking_chunk", "seed")
 
 
 rule generate_answers:

@@ -62,6 +62,10 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ({"rare": {"cohort": {"source": "phenopackets"}}}, ["rare.cohort.path"]),
         ({"rare": {"preferences": {"k": 30, "q": 30}}}, ["rare.preferences.k", "rare.cohort.max_diseases"]),
         ({"rare": {"teacher": {"modalities": ["image"]}}}, ["rare.cohort.image_embeddings"]),
+        (
+            {"rare": {"evaluation": {"ranking_depth": 10, "ranking_score": "mean"}}},
+            ["rare.evaluation.ranking_depth: the likeliest by mean cannot be found"],
+        ),
         ({"rare": {"student": {"base": {"kind": "hub", "id": "a/b"}}}}, ["rare.student.base.revision"]),
         ({"rare": {"student": {"training": {"save_steps": 70}}}}, ["multiple of eval_steps"]),
         ({"rare": {"retrieval": {"encoder": {"kind": "local"}}}}, ["rare.retrieval.encoder.id: kind local"]),

@@ -22,7 +22,13 @@ GENERATION = {
 }
 RANKING = {
     "student": STUDENT,
-    "evaluation": {"ranking_cases": 2, "ranking_score": "sum", "ranking_chunk": 16, "seed": 7},
+    "evaluation": {
+        "ranking_cases": 2,
+        "ranking_score": "sum",
+        "ranking_depth": None,
+        "ranking_chunk": 16,
+        "seed": 7,
+    },
     "k": 3,
 }
 
@@ -120,6 +126,12 @@ def test_ranking_without_blank_prompts_or_without_cases(folder: Path) -> None:
     assert rank(folder, "no_blank.parquet")["pmi"].isna().all()
     with pytest.raises(InputError, match=r"rare\.evaluation\.controls"):
         rank(folder, "no_blank.parquet", ranking_score="pmi")
+    whole, few = (rank(folder, ranking_depth=depth).set_index(["case_id", "rank"]) for depth in (None, 1))
+    for case in whole.index.get_level_values(0).unique():
+        best, found = whole.loc[(case, 1)], few.loc[(case, 1)]
+        assert found["disease_id"] == best["disease_id"]
+        assert found["logp_sum"] == pytest.approx(best["logp_sum"], abs=1e-4)
+    assert few.groupby("case_id").size().tolist() == [4, 4] and few["score"].notna().all()
     nothing = rank(folder, ranking_cases=0)
     assert nothing.empty and nothing.columns.tolist()[-1] == "rank"
     assert rank(folder, ranking_cases=None)["case_id"].nunique() == 3

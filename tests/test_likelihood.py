@@ -55,6 +55,53 @@ def test_equals_scoring_each_candidate_alone(base, attention: str, chunk: int) -
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("depth", [1, 5, 60])
+@pytest.mark.parametrize("chunk", [3, 1000])
+def test_the_best_are_found_without_reading_all(base, depth: int, chunk: int) -> None:
+    student = tiny.model(base)
+    prompt = list(range(20, 45))
+    sequences = random_sequences(vocabulary=4)
+    sequences[3] = sequences[0]  # twice the same: a tie, and one leaf
+    trie = lk.build_trie(sequences)
+    every = lk.score_candidates(student, prompt, trie, 1000)
+    scores, own = lk.best_candidates(student, prompt, trie, chunk, depth)
+    best = np.argsort(-every, kind="stable")[:depth]
+    assert own[best].all()
+    np.testing.assert_allclose(scores[own], every[own], atol=1e-4, rtol=0)
+    if depth >= len(sequences):
+        assert own.all()
+    else:
+        assert scores[~own].max() <= every[best].min() + 1e-4
+    # what is given to those that were not read is no more than what their beginnings have
+    once = [trie.leaves.index(leaf) for leaf in set(trie.leaves)]
+    assert np.exp(scores[once]).sum() <= 1 + 1e-6
+
+
+def test_beginnings_that_cannot_win_are_not_read(base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two likely names and many behind a beginning that the model would hardly write."""
+    student = tiny.model(base)
+    prompt = [1, 2, 3]
+    with torch.no_grad():
+        order = student(torch.tensor([prompt])).logits[0, -1].argsort(descending=True).tolist()
+    rng = np.random.default_rng(0)
+    unlikely = [[order[-1], *rng.integers(0, 90, 8).tolist()] for _ in range(30)]
+    trie = lk.build_trie([[order[0]], [order[1]], *unlikely])
+    seen: list[int] = []
+    plan = lk.plan_chunks
+
+    def counted(*given: object) -> list[list[int]]:
+        chunks = plan(*given)
+        seen.extend(node for chunk in chunks for node in chunk)
+        return chunks
+
+    monkeypatch.setattr(lk, "plan_chunks", counted)
+    scores, own = lk.best_candidates(student, prompt, trie, 1000, 2)
+    assert own.tolist() == [True, True] + [False] * 30 and not seen
+    assert len(set(scores[2:])) == 1
+    total = lk.score_candidates(student, prompt, lk.build_trie([[order[-1]]]), 10)[0]
+    assert np.exp(scores[2:]).sum() == pytest.approx(np.exp(total), rel=1e-4)
+
+
 def test_probabilities_of_all_next_tokens_sum_to_one(base) -> None:
     student = tiny.model(base)
     everything = lk.build_trie([[token] for token in range(student.config.vocab_size)])
@@ -107,6 +154,12 @@ def test_ranking_scores(base) -> None:
     without = lk.rank_candidates(student, encoder, prompts, None, tiny.NAMES, k=3, chunk=16)
     assert np.isnan(without["pmi"]).all()
     np.testing.assert_array_equal(without["sum"], found["sum"])
+    few = lk.rank_candidates(student, encoder, prompts, blanks, tiny.NAMES, k=3, chunk=16, depth=1)
+    exact = ~np.isnan(few["pmi"])
+    assert (np.isnan(few["mean"]) == ~exact).all() and (exact.sum(1) >= 1).all()
+    assert (few["sum"].argmax(1) == found["sum"].argmax(1)).all()
+    for name in few:
+        np.testing.assert_allclose(few[name][exact], found[name][exact], atol=1e-4)
 
 
 def test_a_model_that_ignores_the_mask_is_refused(base, monkeypatch: pytest.MonkeyPatch) -> None:

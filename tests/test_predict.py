@@ -196,7 +196,7 @@ def workflow(work: Path) -> dict[str, Any]:
     call(generate_answers, settings=json.dumps(settings), output=out / "answers.parquet", **common)
     untrained = {name: path for name, path in common.items() if name != "adapter"}
     call(generate_answers, settings=json.dumps(settings), output=out / "base.parquet", **untrained)
-    settings["evaluation"] = RANKING | {"ranking_cases": None, "seed": 1}
+    settings["evaluation"] = RANKING | {"ranking_cases": None, "ranking_depth": None, "seed": 1}
     candidates = work / "results/mine/rare/knowledge/candidates.parquet"
     call(
         rank_candidates,

@@ -1,8 +1,9 @@
 """Rank all candidate diseases for a sample of the test patients by the student's likelihood.
 
 Settings: {student: device, attention, chat_template_kwargs, base.dtype of rare.student;
-evaluation: ranking_cases, ranking_score, ranking_chunk, seed of rare.evaluation; k of
-rare.preferences}.
+evaluation: ranking_cases, ranking_score, ranking_depth, ranking_chunk, seed of rare.evaluation; k of
+rare.preferences}. With a depth, candidates that were not scored exactly have no logp_mean and pmi, and
+as logp_sum their share of what their beginning has (mintflow.likelihood.best_candidates).
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def main(args: argparse.Namespace) -> None:
     from mintflow.scores import rank_table
 
     settings = checked(args.settings, "student", "evaluation", "k")
-    evaluation = checked(settings["evaluation"], "ranking_cases", "ranking_score", "ranking_chunk", "seed")
+    keys = ("ranking_cases", "ranking_score", "ranking_depth", "ranking_chunk", "seed")
+    evaluation = checked(settings["evaluation"], *keys)
     candidates = io.read_parquet(args.candidates, ["disease_id", "name"]).sort_values("disease_id")
     cases = io.read_parquet(args.cases, ["case_id", "disease_id", "split"])
     sample = ranking_sample(cases, evaluation["ranking_cases"], evaluation["seed"])
@@ -77,6 +79,7 @@ def main(args: argparse.Namespace) -> None:
         candidates["name"].tolist(),
         k=settings["k"],
         chunk=evaluation["ranking_chunk"],
+        depth=evaluation["ranking_depth"],
     )
     diseases = candidates["disease_id"].tolist()
     every = pd.MultiIndex.from_product([sample, diseases], names=["case_id", "disease_id"])

@@ -286,6 +286,12 @@ def _rare_contradictions(rare: Mapping[str, Any]) -> Iterator[str]:
         yield f"rare.retrieval.encoder.id: kind {encoder['kind']} needs it"
     if encoder["kind"] == "hub" and not encoder["revision"]:
         yield "rare.retrieval.encoder.revision: kind hub needs a commit or tag, or no run can be repeated"
+    evaluation = rare["evaluation"]
+    if evaluation["ranking_depth"] is not None and evaluation["ranking_score"] != "sum":
+        yield (
+            f"rare.evaluation.ranking_depth: the likeliest by {evaluation['ranking_score']} cannot be found "
+            "without scoring all; allowed with ranking_score sum"
+        )
     if rare["preferences"]["unlabelled"] and (teacher["kind"] == "scores" or cohort["image_embeddings"]):
         yield "rare.preferences.unlabelled: needs a teacher that can rank them, without images"
     if cohort["max_diseases"] is not None:

@@ -4,13 +4,14 @@ The prompt is computed once; its KV cache serves all candidates. The candidates'
 tokens form a trie, and each trie node is computed once too: nodes are laid out
 in one sequence under a block mask in which a node sees the prompt, its
 ancestors and itself, at the position of its depth. Equal to scoring each
-candidate alone up to rounding. Everything runs in float32: in bfloat16 two
-orders of the same sums differ by tenths of a nat.
+candidate alone up to rounding. Of many candidates the likeliest can be had
+without reading the rest (``best_candidates``). Everything runs in float32:
+in bfloat16 two orders of the same sums differ by tenths of a nat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -90,16 +91,21 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
     return Trie(tuple(tokens), tuple(parents), tuple(depths), tuple(leaves))
 
 
-def plan_chunks(trie: Trie, limit: int) -> list[list[int]]:
+def plan_chunks(trie: Trie, limit: int, wanted: Iterable[int] | None = None) -> list[list[int]]:
     """Inner nodes (those with children) in groups closed under ancestors, at most ``limit`` each.
 
     The end of a sequence is predicted, never read, so it needs no forward pass. Ancestors shared
     by two chunks are computed in both. A single path longer than ``limit`` has a chunk to itself.
+
+    Args:
+        trie: the candidates.
+        limit: most nodes of a group.
+        wanted: inner nodes in ascending order, so that neighbours share ancestors; all by default.
     """
     inner = [node for node in trie.children if node >= 0]
     chunks: list[list[int]] = []
     current: dict[int, None] = {}
-    for node in inner:
+    for node in inner if wanted is None else wanted:
         new = [step for step in trie.path(node) if step not in current]
         if current and len(current) + len(new) > limit:
             chunks.append(list(current))
@@ -108,64 +114,143 @@ def plan_chunks(trie: Trie, limit: int) -> list[list[int]]:
     return [*chunks, list(current)] if current else chunks
 
 
-@torch.inference_mode()
-def score_candidates(
-    model: torch.nn.Module,
-    prompt: Sequence[int],
-    trie: Trie,
-    chunk: int,
-) -> NDArray[np.float64]:
-    """Log-probability (nats, summed over tokens) of each sequence of ``trie`` after ``prompt``.
+class Scorer:
+    """The log-probability of every node of a trie behind one prompt, as far as the nodes have been read.
 
     Args:
         model: a causal language model of transformers in float32, in eval mode, whose attention
             takes an additive 4D mask (sdpa or eager).
-        prompt: token ids.
+        prompt: token ids, read at once.
         trie: the candidates.
         chunk: most trie nodes in one forward pass.
-
-    Returns:
-        (candidates,) in the order in which the trie was given its sequences.
 
     Raises:
         ValueError: the model is not in float32, or the prompt is empty.
     """
-    from transformers import DynamicCache
 
-    if model.dtype != torch.float32:
-        raise ValueError(f"ranking needs a model in float32, not {model.dtype}")
-    if not prompt:
-        raise ValueError("empty prompt")
-    device = next(model.parameters()).device
-    tokens = torch.tensor(trie.tokens, device=device)
-    node_logp = np.zeros(len(trie.tokens))
+    @torch.inference_mode()
+    def __init__(self, model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chunk: int) -> None:
+        from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config)
-    length = len(prompt)
-    first = model(
-        input_ids=torch.tensor([list(prompt)], device=device),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    ).logits[0]
-    _fill(node_logp, first, [-1], trie.children, tokens)
-    done = {-1}
-    for nodes in plan_chunks(trie, chunk):
-        logits = model(
-            input_ids=tokens[nodes][None],
-            attention_mask=_block_mask(trie, nodes, length, device),
-            position_ids=torch.tensor([[length + trie.depths[node] for node in nodes]], device=device),
-            past_key_values=cache,
+        if model.dtype != torch.float32:
+            raise ValueError(f"ranking needs a model in float32, not {model.dtype}")
+        if not prompt:
+            raise ValueError("empty prompt")
+        self.model, self.trie, self.chunk, self.length = model, trie, chunk, len(prompt)
+        self.device = next(model.parameters()).device
+        self.tokens = torch.tensor(trie.tokens, device=self.device)
+        self.read_nodes = {-1}
+        # given its parent; unknown until that one is read
+        self._node_logp = np.full(len(trie.tokens), np.nan)
+        self.cache = DynamicCache(config=model.config)
+        first = model(
+            input_ids=torch.tensor([list(prompt)], device=self.device),
+            past_key_values=self.cache,
             use_cache=True,
+            logits_to_keep=1,
         ).logits[0]
-        cache.crop(-len(nodes))
-        fresh = [row for row, node in enumerate(nodes) if node not in done]
-        _fill(node_logp, logits[fresh], [nodes[row] for row in fresh], trie.children, tokens)
-        done.update(nodes)
-    totals = np.zeros(len(trie.tokens))
-    for node, parent in enumerate(trie.parents):  # parents come first
-        totals[node] = node_logp[node] + (totals[parent] if parent >= 0 else 0.0)
-    return totals[list(trie.leaves)]
+        self._fill(first, [-1])
+
+    @torch.inference_mode()
+    def read(self, wanted: Iterable[int] | None = None) -> None:
+        """Read nodes, all that have children by default, and their ancestors; ``chunk`` at most at a time."""
+        for nodes in plan_chunks(self.trie, self.chunk, wanted):
+            depths = [self.length + self.trie.depths[node] for node in nodes]
+            logits = self.model(
+                input_ids=self.tokens[nodes][None],
+                attention_mask=_block_mask(self.trie, nodes, self.length, self.device),
+                position_ids=torch.tensor([depths], device=self.device),
+                past_key_values=self.cache,
+                use_cache=True,
+            ).logits[0]
+            self.cache.crop(-len(nodes))
+            fresh = [row for row, node in enumerate(nodes) if node not in self.read_nodes]
+            self._fill(logits[fresh], [nodes[row] for row in fresh])
+            self.read_nodes.update(nodes)
+
+    def totals(self) -> NDArray[np.float64]:
+        """Log-probability of every prefix, nats summed over its tokens, (nodes,); NaN where not known yet."""
+        totals = np.empty(len(self.trie.tokens))
+        for node, parent in enumerate(self.trie.parents):  # parents come first
+            totals[node] = self._node_logp[node] + (totals[parent] if parent >= 0 else 0.0)
+        return totals
+
+    def _fill(self, logits: Tensor, nodes: Sequence[int]) -> None:
+        """Note the log-probability of every child of ``nodes``, given the logits (nodes, vocabulary)."""
+        children = self.trie.children
+        for start in range(0, len(nodes), _ROWS):
+            part = logits[start : start + _ROWS].float()
+            norm = part.logsumexp(dim=-1)
+            below = [children[node] for node in nodes[start : start + _ROWS]]
+            rows = torch.from_numpy(np.repeat(np.arange(len(below)), [len(found) for found in below]))
+            targets = np.concatenate(below)
+            rows = rows.to(logits.device)
+            found = part[rows, self.tokens[torch.from_numpy(targets).to(self.device)]] - norm[rows]
+            self._node_logp[targets] = found.double().cpu().numpy()
+
+
+def score_candidates(
+    model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chunk: int
+) -> NDArray[np.float64]:
+    """Log-probability (nats, summed over tokens) of each sequence of ``trie`` after ``prompt``.
+
+    Args: as of ``Scorer``.
+
+    Returns:
+        (candidates,) in the order in which the trie was given its sequences.
+    """
+    scorer = Scorer(model, prompt, trie, chunk)
+    scorer.read()
+    return scorer.totals()[list(trie.leaves)]
+
+
+def best_candidates(
+    model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chunk: int, depth: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The ``depth`` likeliest sequences of ``trie`` and their log-probabilities, without reading all others.
+
+    No sequence is likelier than its beginning, so a beginning that is no likelier than the last of the
+    ``depth`` best known sequences need not be read on (best-first search; the result is exact).
+
+    Args: as of ``Scorer``; depth, how many.
+
+    Returns:
+        Scores (candidates,), and which of them are the sequence's own log-probability. The others, none above
+        the ``depth`` best, share the probability of their longest known beginning equally, so that no more
+        probability is given away than there is.
+    """
+    scorer = Scorer(model, prompt, trie, chunk)
+    leaves = np.array(trie.leaves)
+    while True:
+        totals = scorer.totals()
+        known = np.sort(totals[leaves][~np.isnan(totals[leaves])])
+        least = known[-depth] if len(known) >= depth else -np.inf
+        ends = [
+            node
+            for node in trie.children
+            if node not in scorer.read_nodes and totals[node] > least  # NaN is never greater
+        ]
+        if not ends:
+            break
+        best = sorted(ends, key=lambda node: -totals[node])[:depth]
+        scorer.read(sorted(node for end in best for node in _down(trie, end)))
+    own = ~np.isnan(totals[leaves])
+    scores = totals[leaves]
+    known_beginning = [
+        next((node for node in reversed(trie.path(leaf)) if not np.isnan(totals[node])), -1)
+        for leaf in leaves[~own]
+    ]
+    shares = np.unique(known_beginning, return_inverse=True, return_counts=True)
+    scores[~own] = totals[known_beginning] - np.log(shares[2][shares[1]])
+    return scores, own
+
+
+def _down(trie: Trie, node: int) -> list[int]:
+    """A node, and those below it as far as there is no choice; none that has no children."""
+    nodes = [node]
+    while len(below := trie.children[nodes[-1]]) == 1 and int(below[0]) in trie.children:
+        nodes.append(int(below[0]))
+    return nodes
 
 
 def _block_mask(trie: Trie, nodes: Sequence[int], length: int, device: torch.device) -> Tensor:
@@ -180,25 +265,6 @@ def _block_mask(trie: Trie, nodes: Sequence[int], length: int, device: torch.dev
         visible[row, length + row] = True
     mask = torch.zeros(visible.shape, device=device)
     return mask.masked_fill(torch.from_numpy(~visible).to(device), torch.finfo(mask.dtype).min)[None, None]
-
-
-def _fill(
-    node_logp: NDArray[np.float64],
-    logits: Tensor,
-    nodes: Sequence[int],
-    children: Mapping[int, NDArray[np.intp]],
-    tokens: Tensor,
-) -> None:
-    """Write the log-probability of every child of ``nodes``, given the logits (nodes, vocabulary)."""
-    for start in range(0, len(nodes), _ROWS):
-        part = logits[start : start + _ROWS].float()
-        norm = part.logsumexp(dim=-1)
-        below = [children[node] for node in nodes[start : start + _ROWS]]
-        rows = torch.from_numpy(np.repeat(np.arange(len(below)), [len(found) for found in below]))
-        targets = np.concatenate(below)
-        rows = rows.to(logits.device)
-        found = part[rows, tokens[torch.from_numpy(targets).to(tokens.device)]] - norm[rows]
-        node_logp[targets] = found.double().cpu().numpy()
 
 
 def first_lines(encoder: ChatEncoder, prompt: Messages, names: Sequence[str], k: int) -> list[list[int]]:
@@ -259,6 +325,7 @@ def rank_candidates(
     *,
     k: int,
     chunk: int,
+    depth: int | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Score every name as the first of the answer to every prompt.
 
@@ -270,10 +337,12 @@ def rank_candidates(
         names: the candidates.
         k: length of the lists that the student was trained to write.
         chunk: most trie nodes in one forward pass.
+        depth: only so many names of each case are scored exactly, the likeliest; all by default.
 
     Returns:
         ``sum`` (nats), ``mean`` (nats per token), ``pmi`` (sum less the sum after the blank prompt),
-        each (cases, names).
+        each (cases, names). Where a name was not scored exactly, ``sum`` is as of ``best_candidates`` and
+        the others are NaN.
     """
     lines = first_lines(encoder, prompts[0], names, k)
     trie = build_trie(lines)
@@ -282,12 +351,18 @@ def rank_candidates(
     check_masking(model, encoder.prompt_ids(prompts[0]), trie, chunk)
     without: dict[tuple[int, ...], NDArray[np.float64]] = {}
     total = np.empty((len(prompts), len(names)))
+    exact = np.ones(total.shape, dtype=bool)
     pmi = np.full_like(total, np.nan)
     for row in cli.progress(range(len(prompts)), len(prompts), "ranked cases"):
-        total[row] = score_candidates(model, encoder.prompt_ids(prompts[row]), trie, chunk)
+        ids = encoder.prompt_ids(prompts[row])
+        if depth is None or depth >= len(names):
+            total[row] = score_candidates(model, ids, trie, chunk)
+        else:
+            total[row], exact[row] = best_candidates(model, ids, trie, chunk, depth)
         if blanks is not None:
             key = tuple(encoder.prompt_ids(blanks[row]))
             if key not in without:
                 without[key] = score_candidates(model, key, trie, chunk)
             pmi[row] = total[row] - without[key]
-    return {"sum": total, "mean": total / np.array([len(line) for line in lines]), "pmi": pmi}
+    mean = total / np.array([len(line) for line in lines])
+    return {"sum": total, "mean": np.where(exact, mean, np.nan), "pmi": np.where(exact, pmi, np.nan)}
