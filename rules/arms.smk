@@ -77,11 +77,11 @@ def inference_settings(
     """What answers depend on; learning rates and the like reach them through the adapter."""
 
     def found(wildcards):
-        student = PLANS[track].arm_of(wildcards.arm).student
-        dtype = {"base": {"dtype": student["base"]["dtype"]}}
+        arm = PLANS[track].arm_of(wildcards.arm)
+        own = {"base": {"dtype": arm.student["base"]["dtype"]}, "list_length": arm.list_length}
         return canonical(
             {
-                "student": {key: student[key] for key in keys} | dtype,
+                "student": {key: arm.student[key] for key in keys} | own,
                 "k": config[track]["preferences"]["k"],
                 "evaluation": part(f"{track}.evaluation", evaluation),
                 **further,

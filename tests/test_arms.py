@@ -26,6 +26,14 @@ def section(root: Path, track: str = "rare", **changes: Any) -> dict[str, Any]:
 ALL = ["orpo", "sft", "sft-truth", "dpo", "listwise", "rag", "orpo+rag"]
 
 
+def test_an_answer_of_the_true_name_alone_is_a_list_of_one(root: Path) -> None:
+    """Its ranking scores the end of the answer where those of lists score the end of the first line."""
+    plan = Plan(section(root, arms=ALL), "rare")
+    lengths = {name: arm.list_length for name, arm in plan.arms.items()}
+    k = section(root)["preferences"]["k"]
+    assert k > 1 and lengths.pop("sft-truth") == 1 and set(lengths.values()) == {k}
+
+
 def test_default_is_orpo_alone(root: Path) -> None:
     plan = Plan(section(root), "rare")
     assert list(plan.trainings()) == ["orpo"] and plan.answering() == ["base", "orpo"]

@@ -74,10 +74,10 @@ def answer(folder: Path, control: str, output: str) -> pd.DataFrame:
     return io.read_parquet(folder / output)
 
 
-def rank(folder: Path, prompts: str = "prompts.parquet", **changes: object) -> pd.DataFrame:
+def rank(folder: Path, prompts: str = "prompts.parquet", student: object = STUDENT, **changes: object):
     import rank_candidates
 
-    settings = {**RANKING, "evaluation": {**RANKING["evaluation"], **changes}}
+    settings = {**RANKING, "student": student, "evaluation": {**RANKING["evaluation"], **changes}}
     flags = ["--settings", json.dumps(settings), "--base", str(folder / "base")]
     for name, file in (
         ("prompts", prompts),
@@ -120,6 +120,20 @@ def test_ranking_of_the_sample(folder: Path) -> None:
     keys = ["case_id", "disease_id"]
     both = table.merge(by_pmi, on=keys)
     np.testing.assert_array_equal(both["logp_sum_x"], both["logp_sum_y"])
+
+
+def test_a_student_of_single_names_is_asked_for_their_end(folder: Path) -> None:
+    """It never learned to go on with a line break."""
+    table = rank(folder, student={**STUDENT, "list_length": 1})
+    case = table["case_id"].iloc[0]
+    encoder = tiny.encoder(folder / "base")
+    names = io.read_parquet(folder / "candidates.parquet").set_index("disease_id")["name"]
+    prompt = tiny.messages(f"seizure {case}")
+    for row in table[table["case_id"] == case].itertuples():
+        text = [{"role": "assistant", "content": f"1. {names[row.disease_id]}"}]
+        ids = encoder.completion_ids(prompt, text)
+        wanted = tiny.naive_logp(tiny.model(folder / "base"), encoder.prompt_ids(prompt), ids)
+        assert row.logp_sum == pytest.approx(wanted, abs=1e-3)
 
 
 def test_ranking_without_blank_prompts_or_without_cases(folder: Path) -> None:

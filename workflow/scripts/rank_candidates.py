@@ -1,6 +1,6 @@
 """Rank all candidate diseases for a sample of the test patients by the student's likelihood.
 
-Settings: {student: device, attention, chat_template_kwargs, base.dtype of rare.student;
+Settings: {student: device, attention, chat_template_kwargs, base.dtype of rare.student, list_length;
 evaluation: ranking_cases, ranking_score, ranking_depth, ranking_chunk, seed of rare.evaluation; k of
 rare.preferences}. With a depth, candidates that were not scored exactly have no logp_mean and pmi, and
 as logp_sum their share of what their beginning has (mintflow.likelihood.best_candidates).
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from mintflow.evaluation import checked, ranking_sample
-    from mintflow.inference import open_student
+    from mintflow.inference import list_length, open_student
     from mintflow.likelihood import rank_candidates
     from mintflow.scores import rank_table
 
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
         shown.loc[sample].tolist(),
         blank.loc[sample].tolist() if has_blank else None,
         candidates["name"].tolist(),
-        k=settings["k"],
+        k=list_length(settings),
         chunk=evaluation["ranking_chunk"],
         depth=evaluation["ranking_depth"],
     )

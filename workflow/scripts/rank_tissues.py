@@ -1,6 +1,6 @@
 """Rank all labels for the test tiles, or a sample of them, by the student's likelihood.
 
-Settings: {student: device, attention, chat_template_kwargs, base.dtype of tissue.student;
+Settings: {student: device, attention, chat_template_kwargs, base.dtype of tissue.student, list_length;
 evaluation: ranking_cases, generation_batch_size, seed of tissue.evaluation; k of tissue.preferences}.
 """
 
@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from mintflow.evaluation import checked
-    from mintflow.inference import open_student
+    from mintflow.inference import list_length, open_student
     from mintflow.scores import rank_table
     from mintflow.statistics import spread_sample
     from mintflow.tile_ranking import score_labels
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
         rows.to_dict("records"),
         labels["name"].tolist(),
         gallery,
-        k=settings["k"],
+        k=list_length(settings),
         batch_size=evaluation["generation_batch_size"],
     )
     table = rank_table(scores, sample, labels["label_id"].tolist(), "label_id")

@@ -113,6 +113,7 @@ def rank_all(
     Raises:
         InputError: this model cannot be scored so.
     """
+    from .inference import list_length
     from .likelihood import rank_candidates
     from .scores import rank_table
 
@@ -127,7 +128,7 @@ def rank_all(
             [record["prompt"] for record in records],
             blanks if kind == "pmi" else None,
             candidates["name"].tolist(),
-            k=files.settings["k"],
+            k=list_length(files.settings),
             chunk=evaluation["ranking_chunk"],
         )[kind]
     except InputError as error:

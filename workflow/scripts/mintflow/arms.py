@@ -64,6 +64,11 @@ class Arm:
         return not self.retrieval and self.parent is None
 
     @property
+    def list_length(self) -> int:
+        """Names in the lists that it learns to write; after the last, an answer ends."""
+        return 1 if self.kind == "sft-truth" else self.preferences["k"]
+
+    @property
     def seeds(self) -> list[int]:
         """Seeds of its adapters, the first one first; one without meaning for an arm without adapter."""
         training = self.student["training"]

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from .vision_encoding import Gallery
 
 
+def list_length(settings: Mapping[str, Any]) -> int:
+    """Names in the lists that a student was trained to write; ``k``, unless its section says otherwise."""
+    return settings["student"].get("list_length", settings["k"])
+
+
 @dataclass(frozen=True)
 class Student:
     """What answers prompts.
