@@ -31,12 +31,7 @@ def controls(track):
 
 ANSWERING = [*PLANS["rare"].answering(), *controls("rare")]
 VISION_ARMS = [*PLANS["tissue"].answering(), *controls("tissue")]
-# Ranking is dear: arms and their seeds, no variants.
-RANKING = (
-    []
-    if config["rare"]["evaluation"]["ranking_cases"] == 0
-    else [name for name in PLANS["rare"].answering() if PLANS["rare"].arm_of(name).ranked]
-)
+RANKING, VISION_RANKING = (PLANS[track].ranking() for track in ("rare", "tissue"))
 
 # Who ranks every candidate without a language model, as in metrics.csv.
 SCORING = TEACHER_ARMS + YARDSTICKS
@@ -78,7 +73,9 @@ def inference_settings(
 
     def found(wildcards):
         arm = PLANS[track].arm_of(wildcards.arm)
-        own = {"base": {"dtype": arm.student["base"]["dtype"]}, "list_length": arm.list_length}
+        own = {"base": {"dtype": arm.student["base"]["dtype"]}}
+        if any(key.startswith("ranking") for key in evaluation):
+            own["list_length"] = arm.list_length
         return canonical(
             {
                 "student": {key: arm.student[key] for key in keys} | own,

@@ -46,14 +46,6 @@ use rule generate_answers as answer_tiles with:
         images=["--track", "tissue", "--images", f"{TISSUE}/cohort/cases.parquet"],
 
 
-# Arms and their seeds, no variants, as in the rare track.
-VISION_RANKING = (
-    []
-    if config["tissue"]["evaluation"]["ranking_cases"] == 0
-    else [name for name in PLANS["tissue"].answering() if PLANS["tissue"].arm_of(name).ranked]
-)
-
-
 rule rank_tissues:
     """Closed-set ranking of the labels by one arm's likelihood, in float32."""
     input:

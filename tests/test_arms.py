@@ -34,6 +34,18 @@ def test_an_answer_of_the_true_name_alone_is_a_list_of_one(root: Path) -> None:
     assert k > 1 and lengths.pop("sft-truth") == 1 and set(lengths.values()) == {k}
 
 
+def test_who_ranks(root: Path) -> None:
+    variants = {"orpo-q2": {"arm": "orpo", "preferences": {"q": 2}}}
+    given = {"arms": ["orpo", "rag"], "variants": variants, "student": {"training": {"further_seeds": [7]}}}
+
+    def ranking(**evaluation: Any) -> list[str]:
+        return Plan(section(root, **given, evaluation=evaluation), "rare").ranking()
+
+    arms = ["base", "orpo", "orpo.seed7"]
+    assert ranking() == arms and ranking(ranking_cases=0) == []
+    assert ranking(ranking_variants=True) == [*arms, "orpo-q2", "orpo-q2.seed7"]
+
+
 def test_default_is_orpo_alone(root: Path) -> None:
     plan = Plan(section(root), "rare")
     assert list(plan.trainings()) == ["orpo"] and plan.answering() == ["base", "orpo"]

@@ -63,6 +63,14 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ({"rare": {"preferences": {"k": 30, "q": 30}}}, ["rare.preferences.k", "rare.cohort.max_diseases"]),
         ({"rare": {"teacher": {"modalities": ["image"]}}}, ["rare.cohort.image_embeddings"]),
         (
+            {"rare": {"student": {"listwise": {"score": "mean"}}}},
+            ["rare.student.listwise.score: means per token are no probabilities"],
+        ),
+        (
+            {"tissue": {"student": {"listwise": {"normalize": True, "top": 1}}}},
+            ["tissue.student.listwise.normalize: one candidate"],
+        ),
+        (
             {"rare": {"evaluation": {"ranking_depth": 10, "ranking_score": "mean"}}},
             ["rare.evaluation.ranking_depth: the likeliest by mean cannot be found"],
         ),

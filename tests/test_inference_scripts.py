@@ -148,6 +148,7 @@ def test_ranking_without_blank_prompts_or_without_cases(folder: Path) -> None:
     assert few.groupby("case_id").size().tolist() == [4, 4] and few["score"].notna().all()
     nothing = rank(folder, ranking_cases=0)
     assert nothing.empty and nothing.columns.tolist()[-1] == "rank"
-    assert rank(folder, ranking_cases=None)["case_id"].nunique() == 3
+    # all are those of unseen diseases, too
+    assert rank(folder, ranking_cases=None)["case_id"].unique().tolist() == [f"case-{n}" for n in range(4)]
     with pytest.raises(InputError, match=r"unknown key.*typo"):
         rank(folder, typo=1)

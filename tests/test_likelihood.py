@@ -77,6 +77,16 @@ def test_the_best_are_found_without_reading_all(base, depth: int, chunk: int) ->
     assert np.exp(scores[once]).sum() <= 1 + 1e-6
 
 
+def test_odd_likelihoods_and_candidates_are_refused(base) -> None:
+    student = tiny.model(base)
+    with pytest.raises(ValueError, match="candidate is the beginning of another: 1"):
+        lk.best_candidates(student, [1], lk.build_trie([[5, 6, 7], [5]]), 10, 1)
+    with torch.no_grad():
+        student.get_output_embeddings().weight[6] = float("nan")
+    with pytest.raises(InputError, match="no finite number"):
+        lk.best_candidates(student, [1], lk.build_trie([[5, 6, 7], [4]]), 10, 1)
+
+
 def test_beginnings_that_cannot_win_are_not_read(base, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two likely names and many behind a beginning that the model would hardly write."""
     student = tiny.model(base)

@@ -37,7 +37,8 @@ def main(run: str, evaluation: str, *arms: str) -> None:
     for arm in arms:
         seeds = [name for name in table if name == arm or name.startswith(f"{arm}.seed")]
         means[arm] = table[seeds].mean(axis=1)
-    means[" less ".join(arms[:2])] = means[arms[0]] - means[arms[1]]
+    if len(arms) > 1:
+        means[" less ".join(arms[:2])] = means[arms[0]] - means[arms[1]]
     for arm, own in means.items():
         for title, values in properties.items():
             limit = min(values.median(), values.max() - 1)

@@ -59,11 +59,6 @@ class Arm:
         return self.kind in RETRIEVAL
 
     @property
-    def ranked(self) -> bool:
-        """Whether it is asked for likelihoods of all candidates: neither with retrieval nor a variant."""
-        return not self.retrieval and self.parent is None
-
-    @property
     def list_length(self) -> int:
         """Names in the lists that it learns to write; after the last, an answer ends."""
         return 1 if self.kind == "sft-truth" else self.preferences["k"]
@@ -131,6 +126,7 @@ class Plan:
 
     def __init__(self, section: Mapping[str, Any], track: str) -> None:
         self.arms: dict[str, Arm] = {}
+        self._evaluation = section["evaluation"]
         for kind in ("base", *section["arms"]):
             self._add(kind, kind, section, {}, track)
         for name, variant in section["variants"].items():
@@ -187,6 +183,14 @@ class Plan:
     def answering(self) -> list[str]:
         """Names under which answers are written: every arm, once a seed of its adapter."""
         return [run_name(arm, seed) for arm in self.arms.values() for seed in arm.seeds]
+
+    def ranking(self) -> list[str]:
+        """Those of them that rank candidates by likelihood: none with retrieval, variants if asked for."""
+        if self._evaluation["ranking_cases"] == 0:
+            return []
+        variants = self._evaluation["ranking_variants"]
+        arms = [arm for arm in self.arms.values() if not arm.retrieval and (variants or arm.parent is None)]
+        return [run_name(arm, seed) for arm in arms for seed in arm.seeds]
 
     def arm_of(self, run: str) -> Arm:
         """The arm that ``run`` (with a seed, a learning rate or a control in its name) belongs to.

@@ -357,6 +357,14 @@ def _student_contradictions(track: str, section: Mapping[str, Any]) -> Iterator[
         yield f"{track}.student.base.id: kind {base['kind']} needs it"
     if base["kind"] == "hub" and not base["revision"]:
         yield f"{track}.student.base.revision: kind hub needs a commit or tag, or no run can be repeated"
+    listwise, key = student["listwise"], f"{track}.student.listwise"
+    if listwise["score"] == "mean" and not listwise["normalize"]:
+        yield (
+            f"{key}.score: means per token are no probabilities of answers; allowed are sum, or mean with "
+            "normalize true"
+        )
+    if listwise["normalize"] and listwise["top"] + listwise["others"] < 2:
+        yield f"{key}.normalize: one candidate has nothing to be compared with; raise top or others"
     if training["save_steps"] % training["eval_steps"]:
         yield f"{track}.student.training.save_steps: must be a multiple of eval_steps"
 

@@ -93,8 +93,11 @@ def disease_labels(candidates: pd.DataFrame, mondo: Mondo) -> Labels:
 
 
 def ranking_sample(cases: pd.DataFrame, size: int | None, seed: int) -> list[str]:
-    """Test patients for closed-set ranking, spread over diseases; None takes all of the test split."""
-    tested = cases[cases["split"] == "test"]
+    """Test patients for closed-set ranking; None takes all, those of unseen diseases too.
+
+    A sample is of seen diseases alone, over which it is spread: it is too small to share.
+    """
+    tested = cases[cases["split"].isin(SUFFIXES if size is None else ["test"])]
     return spread_sample(tested["case_id"].tolist(), tested["disease_id"].tolist(), size, seed)
 
 

@@ -126,6 +126,7 @@ class Scorer:
 
     Raises:
         ValueError: the model is not in float32, or the prompt is empty.
+        InputError: a likelihood is not finite.
     """
 
     @torch.inference_mode()
@@ -186,6 +187,8 @@ class Scorer:
             targets = np.concatenate(below)
             rows = rows.to(logits.device)
             found = part[rows, self.tokens[torch.from_numpy(targets).to(self.device)]] - norm[rows]
+            if not found.isfinite().all():
+                raise InputError("the model's likelihood of a candidate is no finite number")
             self._node_logp[targets] = found.double().cpu().numpy()
 
 
@@ -218,7 +221,12 @@ def best_candidates(
         Scores (candidates,), and which of them are the sequence's own log-probability. The others, none above
         the ``depth`` best, share the probability of their longest known beginning equally, so that no more
         probability is given away than there is.
+
+    Raises:
+        ValueError: a sequence is the beginning of another.
     """
+    if begun := [leaf for leaf in trie.leaves if leaf in trie.children]:
+        raise ValueError(f"a candidate is the beginning of another: {trie.leaves.index(begun[0])}")
     scorer = Scorer(model, prompt, trie, chunk)
     leaves = np.array(trie.leaves)
     while True:

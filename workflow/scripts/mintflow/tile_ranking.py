@@ -8,6 +8,7 @@ model that trains here, those that see through cross-attention too. In float32, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import cli
 from .collate import LOSS_INPUTS, model_mask
+from .errors import InputError
 from .likelihood import first_lines
 from .listwise import ListwiseCollator, score_lists
 from .tokenization import Pair
@@ -50,6 +52,7 @@ def score_labels(
 
     Raises:
         ValueError: the model is not in float32.
+        InputError: the model does not heed the mask that keeps labels apart.
     """
     if student.model.dtype != torch.float32:
         raise ValueError(f"ranking needs a model in float32, not {student.model.dtype}")
@@ -60,21 +63,42 @@ def score_labels(
         # the collator wants a list beside its candidates; the first of them will do
         asked = {"candidates": tuple(lines), "wanted": (0.0,) * len(lines)}
         pairs.append(Pair(str(row["case_id"]), prompt, list(lines[0]), [], image, **asked))
-    collator = ListwiseCollator(student.encoder.tokenizer.pad_token_id, extra_inputs=gallery)
-    device = next(student.model.parameters()).device
+    _check_masking(student, pairs[0], gallery)
     found = np.empty((len(pairs), len(names)))
     starts = range(0, len(pairs), batch_size)
     for start in cli.progress(starts, len(starts), "batches of ranked tiles"):
-        part = pairs[start : start + batch_size]
-        batch = {
-            name: value.to(device) if isinstance(value, torch.Tensor) else value
-            for name, value in collator(part).items()
-        }
-        given = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
-        given["attention_mask"] = model_mask(
-            given["attention_mask"], student.model.config._attn_implementation
-        )
-        logits = student.model(**given, use_cache=False).logits
-        scores = score_lists(logits, batch["targets"], batch["wanted"], "sum")
-        found[start : start + len(part)] = scores.student.double().cpu().numpy()
+        found[start : start + batch_size] = _score(student, pairs[start : start + batch_size], gallery)
     return found
+
+
+def _score(student: Student, pairs: Sequence[Pair], gallery: Gallery) -> NDArray[np.float64]:
+    """Log-probabilities of the candidates of each pair, (pairs, candidates)."""
+    device = next(student.model.parameters()).device
+    batch = {
+        name: value.to(device) if isinstance(value, torch.Tensor) else value
+        for name, value in ListwiseCollator(student.encoder.tokenizer.pad_token_id, gallery)(pairs).items()
+    }
+    given = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
+    given["attention_mask"] = model_mask(given["attention_mask"], student.model.config._attn_implementation)
+    logits = student.model(**given, use_cache=False).logits
+    return score_lists(logits, batch["targets"], batch["wanted"]).student.double().cpu().numpy()
+
+
+def _check_masking(student: Student, pair: Pair, gallery: Gallery) -> None:
+    """Score one label both ways: does this model heed the block mask?"""
+    place = max(range(len(pair.candidates)), key=lambda index: len(pair.candidates[index]))
+    line = pair.candidates[place]
+    device = next(student.model.parameters()).device
+    ids = torch.tensor([[*pair.prompt, *line]])
+    shown = gallery([replace(pair, prompt=ids[0].tolist())], torch.ones_like(ids))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **shown}
+    logits = student.model(**{name: value.to(device) for name, value in inputs.items()}).logits[0]
+    logp = logits[len(pair.prompt) - 1 : -1].float().log_softmax(dim=-1)
+    alone = float(logp.gather(1, torch.tensor(line, device=device)[:, None]).double().sum())
+    shared = float(_score(student, [pair], gallery)[0, place])
+    if not abs(shared - alone) < 1e-2 + 1e-4 * abs(alone):
+        raise InputError(
+            f"this model does not heed a block attention mask (log-probability {shared:.4f} with a "
+            f"shared prompt, {alone:.4f} alone): set ranking_cases to 0",
+            field="tissue.evaluation.ranking_cases",
+        )
