@@ -123,6 +123,11 @@ def test_every_test_tile_is_ranked_over_every_label(inputs: Path) -> None:
     np.testing.assert_allclose(same["logp_sum_x"], same["logp_sum_y"], atol=1e-4)
 
 
+def test_errors_name_the_keys_of_the_track() -> None:
+    flags = [part for name in ("base", "prompts", "cases", "labels", "output") for part in (f"--{name}", "x")]
+    assert rank_tissues.arguments().parse_args(["--settings", "{}", *flags]).track == "tissue"
+
+
 def test_a_tile_without_prompt_is_named(inputs: Path) -> None:
     prompts = io.read_parquet(inputs / "prompts.parquet")
     io.write_parquet(typed(prompts[prompts["case_id"] != "t2"], ["prompt"]), inputs / "prompts.parquet")

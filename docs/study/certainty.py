@@ -15,8 +15,11 @@ K = Q = 3  # rare.preferences of the study
 
 def main(pairs: str) -> None:
     """Print medians, over the pairs, of differences of log-probabilities (nats)."""
-    scores = np.stack(pd.read_parquet(pairs, columns=["ranked_scores"])["ranked_scores"])
-    print(f"{len(scores)} pairs")
+    table = pd.read_parquet(pairs, columns=["ranked", "ranked_scores", "truth"])
+    scores = np.stack(table["ranked_scores"])
+    names = [f"1. {listed[0]}" for listed in table["ranked"]]
+    right = np.mean([name == truth[0]["content"] for name, truth in zip(names, table["truth"], strict=True)])
+    print(f"{len(scores)} pairs, first name the true one: {right:.3f}")
     print(f"second name less first: {np.median(scores[:, 1] - scores[:, 0]):.2f}")
     print(f"last chosen less next: {np.median(scores[:, K - 1] - scores[:, K]):.2f}")
     print(f"last chosen less first rejected: {np.median(scores[:, K - 1] - scores[:, -Q]):.2f}")

@@ -15,10 +15,7 @@ from mintflow.errors import InputError
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.with_track(cli.parser(__doc__))
-    parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
-    parser.add_argument("--adapter", help="PEFT folder; none for the base model itself")
-    parser.add_argument("--prompts", required=True, help="prompts.parquet")
+    parser = cli.with_student(cli.with_track(cli.parser(__doc__)))
     parser.add_argument("--images", help="cases.parquet with references to images, for a student that sees")
     parser.add_argument(
         "--control", default="none", choices=["none", "blank", "shuffled"], help="which prompts to answer"

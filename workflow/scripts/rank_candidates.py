@@ -27,10 +27,7 @@ COLUMNS = {
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.parser(__doc__)
-    parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
-    parser.add_argument("--adapter", help="PEFT folder; none for the base model itself")
-    parser.add_argument("--prompts", required=True, help="prompts.parquet; its blank controls serve pmi")
+    parser = cli.with_student(cli.parser(__doc__))
     parser.add_argument("--candidates", required=True, help="candidates.parquet")
     parser.add_argument("--cases", required=True, help="selected cases, with their split")
     parser.add_argument("--output", required=True, help=f"parquet: {', '.join(COLUMNS)}")

@@ -17,10 +17,8 @@ COLUMNS = {"case_id": "str", "label_id": "str", "logp_sum": "float64", "rank": "
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.parser(__doc__)
-    parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
-    parser.add_argument("--adapter", help="PEFT folder; none for the base model itself")
-    parser.add_argument("--prompts", required=True, help="prompts.parquet")
+    parser = cli.with_student(cli.with_track(cli.parser(__doc__)))
+    parser.set_defaults(track="tissue")
     parser.add_argument("--cases", required=True, help="cases.parquet: split, label and image of every tile")
     parser.add_argument("--labels", required=True, help="labels.parquet")
     parser.add_argument("--output", required=True, help=f"parquet: {', '.join(COLUMNS)}")
@@ -31,23 +29,16 @@ def main(args: argparse.Namespace) -> None:
     """Read, sample, score, write."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from mintflow.evaluation import checked
+    from mintflow.evaluation import checked, ranking_sample
     from mintflow.inference import list_length, open_student
     from mintflow.scores import rank_table
-    from mintflow.statistics import spread_sample
     from mintflow.tile_ranking import score_labels
     from mintflow.vision_encoding import open_gallery
 
     settings = checked(args.settings, "student", "evaluation", "k")
     evaluation = checked(settings["evaluation"], "ranking_cases", "generation_batch_size", "seed")
     cases = io.read_parquet(args.cases, ["case_id", "label_id", "split"])
-    cases = cases[cases["split"] == "test"]
-    sample = spread_sample(
-        cases["case_id"].tolist(),
-        cases["label_id"].tolist(),
-        evaluation["ranking_cases"],
-        evaluation["seed"],
-    )
+    sample = ranking_sample(cases, evaluation["ranking_cases"], evaluation["seed"], "label_id")
     if not sample:
         raise InputError("no test tile to rank", file=args.cases, field="split")
     prompts = io.read_parquet(args.prompts, ["case_id", "control", "prompt", "image"])

@@ -120,6 +120,14 @@ def with_track(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+def with_student(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add what a program asks that opens a trained student and shows it prompts."""
+    parser.add_argument("--base", required=True, help="base folder, from prepare_base_model.py")
+    parser.add_argument("--adapter", help="PEFT folder; none for the base model itself")
+    parser.add_argument("--prompts", required=True, help="prompts.parquet")
+    return parser
+
+
 def _of_track(error: InputError, track: str) -> InputError:
     """Library modules that all tracks share name keys of the first one."""
     if track == "rare" or not str(error.field or "").startswith("rare."):

@@ -92,13 +92,14 @@ def disease_labels(candidates: pd.DataFrame, mondo: Mondo) -> Labels:
     )
 
 
-def ranking_sample(cases: pd.DataFrame, size: int | None, seed: int) -> list[str]:
-    """Test patients for closed-set ranking; None takes all, those of unseen diseases too.
+def ranking_sample(cases: pd.DataFrame, size: int | None, seed: int, label: str = "disease_id") -> list[str]:
+    """Test cases for closed-set ranking; None takes all, those of unseen labels too.
 
-    A sample is of seen diseases alone, over which it is spread: it is too small to share.
+    A sample is of seen labels alone, over which it is spread: it is too small to share. ``label`` is the
+    column of the labels.
     """
     tested = cases[cases["split"].isin(SUFFIXES if size is None else ["test"])]
-    return spread_sample(tested["case_id"].tolist(), tested["disease_id"].tolist(), size, seed)
+    return spread_sample(tested["case_id"].tolist(), tested[label].tolist(), size, seed)
 
 
 def read_answers(path: str | Path, arm: str, case_ids: Sequence[str]) -> pd.DataFrame:

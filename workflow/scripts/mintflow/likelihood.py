@@ -248,8 +248,8 @@ def best_candidates(
         next((node for node in reversed(trie.path(leaf)) if not np.isnan(totals[node])), -1)
         for leaf in leaves[~own]
     ]
-    shares = np.unique(known_beginning, return_inverse=True, return_counts=True)
-    scores[~own] = totals[known_beginning] - np.log(shares[2][shares[1]])
+    _, which, sharing = np.unique(known_beginning, return_inverse=True, return_counts=True)
+    scores[~own] = totals[known_beginning] - np.log(sharing[which])
     return scores, own
 
 
@@ -316,6 +316,15 @@ def check_masking(model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chu
     logp = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float().log_softmax(dim=-1)
     alone = float(logp.gather(1, ids[0, len(prompt) :, None]).double().sum())
     shared = float(score_candidates(model, prompt, trie, chunk)[leaf])
+    require_equal(shared, alone)
+
+
+def require_equal(shared: float, alone: float) -> None:
+    """Log-probabilities of one candidate, computed beside others and by itself.
+
+    Raises:
+        InputError: they differ, so the model does not heed the block mask.
+    """
     if not abs(shared - alone) < 1e-2 + 1e-4 * abs(alone):
         raise InputError(
             f"this model does not heed a block attention mask (log-probability {shared:.4f} with a "
