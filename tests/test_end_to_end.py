@@ -199,10 +199,12 @@ esac
 mark="{marks}/$(echo "$@" | cksum | cut -d' ' -f1)"
 if [ -e "$mark" ]; then exec {python} "$@"; fi
 echo "$1" > "$mark"
+called=$(basename "$1" .py)
+while read -r name seconds; do [ "$name" = "$called" ] && took=$seconds; done < {took}
+delay=$(awk -v s="$(basename "$mark")" -v t="${{took:-0.3}}" 'BEGIN {{ print t * (0.1 + (s % 30) / 100) }}')
 {python} "$@" &
 child=$!
-while read -r name seconds; do [ "$name" = "$(basename "$1" .py)" ] && took=$seconds; done < {took}
-sleep "$(awk -v s="$(basename "$mark")" -v t="${{took:-0.3}}" 'BEGIN {{ print t * (0.1 + (s % 30) / 100) }}')"
+sleep "$delay"
 kill -9 $child 2>/dev/null && echo "$1" >> {marks}/killed.txt
 wait $child
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import trl.trainer.utils
 from safetensors.torch import load_file
 from torch.nn import functional
 
 import test_trainer
 import tiny_vision
-from mintflow import base_models, io, models, trainer, training
+from mintflow import base_models, io, models, trainer, training, trl_arms
 from mintflow.adapters import add_adapter
 from mintflow.tokenization import Pair
 from test_trainer import assert_same_run, command, encoded, interrupt, log_of
@@ -88,6 +90,43 @@ def test_sft_is_the_token_mean_of_the_chosen_lists(inputs: Path, tmp_path: Path)
     with torch.no_grad():
         tokens = torch.cat([log_probs(student.model, pair, pair.chosen) for pair in pairs[:3]])
     assert found == pytest.approx(-float(tokens.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("arm", ["sft", "dpo"])
+def test_the_head_reads_labelled_positions_alone(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str
+) -> None:
+    """A third of the time on a CPU; loss and gradients stay those of TRL's own way."""
+    head, asked = trl.trainer.utils._ChunkedLogProbFunction, trl.trainer.utils._use_triton
+    seen: list[int] = []
+
+    class Counting:
+        @staticmethod
+        def apply(hidden: torch.Tensor, *rest: Any) -> Any:
+            seen.append(len(hidden))
+            return head.apply(hidden, *rest)
+
+    monkeypatch.setattr(trl.trainer.utils, "_ChunkedLogProbFunction", Counting)
+
+    def gradients(student: trainer.RowTrainer) -> tuple[float, torch.Tensor]:
+        student.model.train()
+        loss = student.compute_loss(student.model, student.data_collator([{"row": row} for row in range(3)]))
+        loss.backward()
+        found = [w.grad.flatten() for w in student.model.parameters() if w.grad is not None]
+        return float(loss.detach()), torch.cat(found)
+
+    student, pairs = build(inputs, tmp_path / "ours", arm)
+    loss, slopes = gradients(student)
+    labels = sum(len(pair.chosen) + (len(pair.rejected) if arm == "dpo" else 0) for pair in pairs[:3])
+    assert seen and set(seen) == {labels}
+    assert trl.trainer.utils._use_triton is asked
+    monkeypatch.setattr(trl_arms, "labelled_positions_alone", contextlib.nullcontext)
+    seen.clear()
+    whole, expected = gradients(build(inputs, tmp_path / "theirs", arm)[0])
+    assert seen and min(seen) > labels, "TRL does so itself now: leave it to TRL"
+    assert loss == pytest.approx(whole, rel=1e-5)
+    assert float(expected.abs().max()) > 0
+    torch.testing.assert_close(slopes, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_dpo_is_the_papers_loss_against_the_base_model(inputs: Path, tmp_path: Path) -> None:
