@@ -43,7 +43,12 @@ def test_who_ranks(root: Path) -> None:
 
     arms = ["base", "orpo", "orpo.seed7"]
     assert ranking() == arms and ranking(ranking_cases=0) == []
-    assert ranking(ranking_variants=True) == [*arms, "orpo-q2", "orpo-q2.seed7"]
+    assert ranking(ranking_variants=["orpo-q2"]) == [*arms, "orpo-q2", "orpo-q2.seed7"]
+    with pytest.raises(InputError, match=r"ranking_variants: orpo is no variant .*; there are orpo-q2$"):
+        ranking(ranking_variants=["orpo"])
+    read = {"rag-small": {"arm": "rag", "student": {"base": {"name": "small"}}}}
+    with pytest.raises(InputError, match=r"ranking_variants: rag-small is no variant .*; there are none$"):
+        section(root, arms=["orpo", "rag"], variants=read, evaluation={"ranking_variants": ["rag-small"]})
 
 
 def test_default_is_orpo_alone(root: Path) -> None:

@@ -185,11 +185,15 @@ class Plan:
         return [run_name(arm, seed) for arm in self.arms.values() for seed in arm.seeds]
 
     def ranking(self) -> list[str]:
-        """Those of them that rank candidates by likelihood: none with retrieval, variants if asked for."""
+        """Those of them that rank candidates by likelihood: none with retrieval, variants if named."""
         if self._evaluation["ranking_cases"] == 0:
             return []
-        variants = self._evaluation["ranking_variants"]
-        arms = [arm for arm in self.arms.values() if not arm.retrieval and (variants or arm.parent is None)]
+        asked = self._evaluation["ranking_variants"]
+        arms = [
+            arm
+            for arm in self.arms.values()
+            if not arm.retrieval and (arm.parent is None or arm.name in asked)
+        ]
         return [run_name(arm, seed) for arm in arms for seed in arm.seeds]
 
     def arm_of(self, run: str) -> Arm:

@@ -19,7 +19,7 @@ import jsonschema
 import yaml
 
 from .addresses import refused
-from .arms import CONTROLS, PRIMARY, varied
+from .arms import CONTROLS, PRIMARY, RETRIEVAL, varied
 from .errors import InputError
 
 _LARGEST = 2**31 - 1
@@ -208,7 +208,7 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
 
 
 def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:
-    """Comparisons of what is not measured."""
+    """Comparisons of what is not measured, rankings of what cannot be ranked."""
     controls = [f"{PRIMARY}-{control}" for control in section["evaluation"]["controls"]]
     rankers = set(SCORING) if track == "rare" else {"teacher", "prior"}
     if section["teacher"]["kind"] != "encoder":
@@ -218,6 +218,10 @@ def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:
     known = ["base", *section["arms"], *section["variants"], *controls, *sorted(rankers)]
     for name in sorted({name for pair in section["evaluation"]["comparisons"] for name in pair} - set(known)):
         yield f"{track}.evaluation.comparisons: {name} is no arm of this run; there are {', '.join(known)}"
+    variants = [name for name, own in section["variants"].items() if own["arm"] not in RETRIEVAL]
+    for name in sorted(set(section["evaluation"]["ranking_variants"]) - set(variants)):
+        there = f"there are {', '.join(variants)}" if variants else "there are none"
+        yield f"{track}.evaluation.ranking_variants: {name} is no variant of this run to rank; {there}"
 
 
 def _other_base(
