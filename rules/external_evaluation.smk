@@ -134,6 +134,7 @@ rule export_pheval:
         variants=f"{EXTERNAL}/cohort/raw/variants.parquet",
         mondo="resources/mondo.parquet",
         grounded=f"{EXTERNAL}/evaluation/grounded.parquet",
+        rankings=by_arm(f"{EXTERNAL}/evaluation/rankings", RANKING),
         scores=by_arm(f"{EXTERNAL}/teacher", EXTERNAL_SCORING),
     output:
         folder=directory(f"{EXTERNAL}/pheval"),
@@ -147,6 +148,7 @@ rule export_pheval:
     params:
         settings=packed(part("rare.cohort", ("max_file_mb", "max_total_mb"))),
         answered=WRITING,
+        rankings=lambda wildcards, input: ["--rankings", *named(input.rankings)] if RANKING else [],
         scores=lambda wildcards, input: named(input.scores),
         name=f"mintflow_{RUN}",
     shell:
@@ -160,6 +162,7 @@ rule export_pheval:
             --mondo {input.mondo:q} \
             --grounded {input.grounded:q} \
             --answered {params.answered:q} \
+            {params.rankings:q} \
             --scores {params.scores:q} \
             --name {params.name:q} \
             --output {output.folder:q} 2>&1 | tee {log:q}

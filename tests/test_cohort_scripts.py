@@ -75,11 +75,13 @@ Call = Callable[..., None]
 
 
 def call(program: ModuleType, **flags: Any) -> None:
-    """Run a program; settings become JSON, other flags text."""
+    """Run a program; settings become JSON, a list several words, other flags text."""
     arguments = []
     for name, value in flags.items():
-        text = json.dumps(value) if isinstance(value, dict) else str(value)
-        arguments += [f"--{name.replace('_', '-')}", text]
+        words = (
+            value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
+        )
+        arguments += [f"--{name.replace('_', '-')}", *map(str, words)]
     program.main(program.arguments().parse_args(arguments))
 
 

@@ -108,6 +108,9 @@ def exported(folder: Path, source: Path, cases: pd.DataFrame) -> Path:
     ]
     columns = ["case_id", "disease_id", "score", "rank"]
     io.write_parquet(pd.DataFrame(scores, columns=columns), folder / "teacher.parquet")
+    ranked = pd.DataFrame(scores, columns=columns)
+    io.write_parquet(ranked, folder / "all.parquet")
+    io.write_parquet(ranked[ranked["case_id"] == ids[0]], folder / "sample.parquet")
     call(
         export_pheval,
         settings={"max_file_mb": 1, "max_total_mb": 10},
@@ -119,6 +122,7 @@ def exported(folder: Path, source: Path, cases: pd.DataFrame) -> Path:
         grounded=folder / "grounded.parquet",
         answered="orpo+rag",
         scores=f"teacher={folder / 'teacher.parquet'}",
+        rankings=[f"sft={folder / 'all.parquet'}", f"orpo={folder / 'sample.parquet'}"],
         name="test",
         output=folder / "pheval",
     )
@@ -148,14 +152,18 @@ def test_layout(corpus: tuple[Path, Path]) -> None:
     folder, _ = corpus
     names = ["PMID_71_1", "PMID_72_2", "PMID_73_3"]
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("benchmark.yaml", "orpo+rag", "phenopackets", "teacher")
+        *("benchmark.yaml", "orpo+rag", "phenopackets", "sft-ranked", "teacher")
     ]
-    for arm in ("orpo+rag", "teacher"):
+    for arm in ("orpo+rag", "sft-ranked", "teacher"):
         found = sorted(path.name for path in (folder / arm / "pheval_disease_results").iterdir())
         assert found == [f"{name}-disease_result.parquet" for name in names]
     assert sorted(path.stem for path in (folder / "phenopackets").iterdir()) == names
     told = yaml.safe_load((folder / "benchmark.yaml").read_text())
-    assert [entry["run_identifier"] for entry in told["runs"]] == ["orpo+rag", "teacher"]
+    runs = ["orpo+rag", "sft-ranked", "teacher"]  # orpo ranked one patient alone, so it would look worse
+    assert [entry["run_identifier"] for entry in told["runs"]] == runs
+    for name in names:
+        file = f"pheval_disease_results/{name}-disease_result.parquet"
+        assert (folder / "sft-ranked" / file).read_bytes() == (folder / "teacher" / file).read_bytes()
 
 
 def test_a_sheet_becomes_phenopackets(tmp_path: Path) -> None:
@@ -251,7 +259,7 @@ def test_pheval_takes_the_files_as_its_own(corpus: tuple[Path, Path], pheval: Pa
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    assert len(found["made"]) == 6
+    assert len(found["made"]) == 9
     for name, (ours, theirs) in found["made"].items():
         assert ours["schema"] == theirs["schema"], name
         # ranks of a written list keep the gap that a name without disease leaves; PhEval closes it

@@ -36,6 +36,25 @@ def test_nothing_is_varied_where_there_are_no_variants(root: Path) -> None:
     assert found(root, ["orpo", "sft"], {}) == ([], [])
 
 
+def test_a_rate_is_swept_only_where_it_is_what_was_trained_with(root: Path) -> None:
+    """The rate of a kind that searches one stands nowhere in the configuration."""
+    variants = {
+        "orpo-fast": {
+            "arm": "orpo",
+            "student": {"training": {"learning_rate": 0.1, "learning_rates": []}},
+        }
+    }
+    rare = section(root, ["orpo"], variants)
+    default = rare["student"]["training"]["learning_rate"]
+    rate = "student.training.learning_rate"
+    assert [(row["key"], row["arm"], row["value"]) for row in sweeps(Plan(rare, "rare"), rare)] == [
+        (rate, "orpo", default),
+        (rate, "orpo-fast", 0.1),
+    ]
+    rare["student"]["training"]["learning_rates"] = [0.01, 0.001]
+    assert sweeps(Plan(rare, "rare"), rare) == []
+
+
 def test_one_thing_is_a_sweep_with_the_parent_in_it(root: Path) -> None:
     q = section(root, ["orpo"], {})["preferences"]["q"]
     varied, other = found(

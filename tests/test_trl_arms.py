@@ -59,15 +59,17 @@ def train(inputs: Path, out: Path, arm: str, config: dict[str, Any]) -> dict[str
     return io.read_json(out / "training.json")
 
 
-def build(inputs: Path, out: Path, arm: str, **changes: Any) -> tuple[trainer.RowTrainer, list[Pair]]:
+def build(
+    inputs: Path, out: Path, arm: str, held_out: int = 0, **changes: Any
+) -> tuple[trainer.RowTrainer, list[Pair]]:
     config = settings(**changes)
     config["lora"]["dropout"] = 0.0
     pairs, _ = encoded(inputs, 8)
     torch.manual_seed(0)
     model = add_adapter(models.load_model(inputs / "base"), config["lora"], autocast=False)
-    arguments = training.arguments_for(arm, config, out, device="cpu", evaluate=False, passes=1.0)
+    arguments = training.arguments_for(arm, config, out, device="cpu", evaluate=held_out > 0, passes=1.0)
     tokenizer = models.load_tokenizer(inputs / "base")
-    given = {"train": pairs, "validation": []}
+    given = {"train": pairs, "validation": pairs[:held_out]}
     return training.build_trainer(arm, model, arguments, config, tokenizer, given, None), pairs
 
 
@@ -127,6 +129,25 @@ def test_the_head_reads_labelled_positions_alone(
     assert loss == pytest.approx(whole, rel=1e-5)
     assert float(expected.abs().max()) > 0
     torch.testing.assert_close(slopes, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_sft_is_told_which_held_out_list_is_likelier(inputs: Path, tmp_path: Path) -> None:
+    """By the mean over a list's tokens, as ORPO is."""
+    student, pairs = build(inputs, tmp_path, "sft", held_out=5)
+    with torch.no_grad():
+        for name, weights in student.model.named_parameters():
+            if "lora_B" in name:  # else the toy's lists are all as likely
+                weights.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
+    told = student.evaluate()
+    with torch.no_grad():
+        chosen, rejected = (
+            torch.stack([log_probs(student.model, pair, getattr(pair, name)).mean() for pair in pairs[:5]])
+            for name in ("chosen", "rejected")
+        )
+    assert 0 < float((chosen > rejected).float().mean()) < 1
+    assert told["eval_rewards/accuracies"] == pytest.approx(float((chosen > rejected).float().mean()))
+    assert told["eval_logps/chosen"] == pytest.approx(float(chosen.mean()), rel=1e-5)
+    assert told["eval_logps/rejected"] == pytest.approx(float(rejected.mean()), rel=1e-5)
 
 
 def test_dpo_is_the_papers_loss_against_the_base_model(inputs: Path, tmp_path: Path) -> None:
@@ -202,7 +223,8 @@ def test_it_learns_and_resumes_exactly(
     again = train(inputs, broken, arm, settings())
     assert again["resumed_from_step"] == 4 and again["tokens"] == summary["tokens"]
     assert_same_run(whole, broken)
-    assert any("eval_loss" in entry for entry in log_of(whole))
+    told = [entry for entry in log_of(whole) if "eval_loss" in entry]
+    assert told and all(("eval_rewards/accuracies" in entry) == (arm != "sft-truth") for entry in told)
     card = (whole / "adapter/README.md").read_text()
     assert f"- {arm}\n" in card and str(inputs) not in card
 
@@ -253,7 +275,7 @@ def test_students_that_see(tmp_path: Path, family: str, arm: str) -> None:
     torch.manual_seed(0)
     model = add_adapter(model, config["lora"], autocast=False)
     arguments = training.arguments_for(arm, config, tmp_path / "c", device="cpu", evaluate=False, passes=1)
-    given = {"train": pairs, "validation": []}
+    given = {"train": pairs, "validation": pairs}
     student = training.build_trainer(arm, model, arguments, config, encoder.tokenizer, given, encoder.gallery)
     with torch.no_grad():
         for name, weights in student.model.named_parameters():
@@ -271,6 +293,10 @@ def test_students_that_see(tmp_path: Path, family: str, arm: str) -> None:
     with torch.no_grad():
         if arm == "sft":
             wanted = -torch.cat([alone(pair, pair.chosen) for pair in pairs]).mean()
+            told = student.evaluate()
+            for side in ("chosen", "rejected"):
+                mean = torch.stack([alone(pair, getattr(pair, side)).mean() for pair in pairs]).mean()
+                assert told[f"eval_logps/{side}"] == pytest.approx(float(mean), rel=1e-3)
         else:
             chosen, rejected = (
                 torch.stack([alone(pair, getattr(pair, side)).sum() for pair in pairs])

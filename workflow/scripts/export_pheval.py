@@ -1,5 +1,8 @@
 """Write every arm's rankings of a further cohort as PhEval's standardised disease results.
 
+A list is as long as the student writes; the ranking of all candidates by likelihood, where it was made for
+every patient, is a result of its own (ARM-ranked), to compare with tools that rank all.
+
 Settings: {max_file_mb, max_total_mb of rare.cohort}.
 """
 
@@ -18,6 +21,7 @@ from mintflow.mondo import Mondo
 from mintflow.patient_sheet import is_sheet
 from mintflow.quarantine import Quarantine
 
+RANKED = "-ranked"
 CASES = [
     *("case_id", "source_id", "source_file", "pheval_name", "given_disease_id", "disease_name"),
     *("publications", "sex", "age_years"),
@@ -35,6 +39,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--grounded", type=Path, required=True, help="written lists: arm, case_id, position")
     parser.add_argument("--answered", nargs="*", default=[], help="arms of the written lists")
     parser.add_argument("--scores", nargs="*", default=[], metavar="ARM=PATH", help="scores of candidates")
+    parser.add_argument("--rankings", nargs="*", default=[], metavar="ARM=PATH", help="by likelihood")
     parser.add_argument("--name", required=True, help="what the benchmark is called")
     parser.add_argument("--output", type=Path, required=True, help="folder")
     return parser
@@ -45,6 +50,12 @@ def main(args: argparse.Namespace) -> None:
     limits = settings.exact(args.settings, ("max_file_mb", "max_total_mb"), "rare.cohort")
     cases = io.read_parquet(args.cases, CASES).sort_values("case_id", ignore_index=True)
     scores = cli.by_arm(args.scores, "--scores")
+    for arm, path in cli.by_arm(args.rankings, "--rankings").items():
+        ranked = set(io.read_parquet(path, ["case_id"])["case_id"])
+        if ranked >= set(cases["case_id"]):
+            scores[f"{arm}{RANKED}"] = path
+        else:
+            cli.log.info("%s ranks %d of %d patients: written lists alone", arm, len(ranked), len(cases))
     mondo = Mondo.from_parquet(args.mondo)
     items = io.read_parquet(args.grounded, ev.GROUNDED).sort_values(["arm", "case_id", "position"])
     with io.whole_directory(args.output) as folder:

@@ -129,6 +129,12 @@ def block_mask(branch: Tensor) -> Tensor:
     return (seen | torch.eye(width, dtype=torch.bool))[:, None]
 
 
+def model_inputs(batch: Mapping[str, Any], attention: str) -> dict[str, Any]:
+    """What the model reads of a batch of shared rows, its mask as in ``model_mask``."""
+    inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
+    return {**inputs, "attention_mask": model_mask(inputs["attention_mask"], attention), "use_cache": False}
+
+
 def model_mask(mask: Tensor, attention: str) -> Any:
     """The mask in the form that an attention implementation of transformers reads untouched.
 

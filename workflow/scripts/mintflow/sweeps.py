@@ -16,16 +16,20 @@ PAIRS_KEY = "preferences.max_pairs"
 # what may differ beside the thing that is varied: how learning rates are found, and the machine's speed
 _NEUTRAL = ("student.threads", "student.launcher", "student.gpus", "student.device", "student.merge")
 _SEARCH = ("student.training.learning_rates", "student.training.further_seeds")
+_RATE = "student.training.learning_rate"
 _BASE = "student.base."
 
 
 def differences(arm: Arm, kind: Arm) -> dict[str, tuple[Any, Any]]:
     """Dotted key to (the variant's value, its kind's value), of all that changes the result."""
     own, theirs = _flat(arm), _flat(kind)
+    neutral = {*_NEUTRAL, *_SEARCH}
+    if own.get(_SEARCH[0]) or theirs.get(_SEARCH[0]):
+        neutral.add(_RATE)  # what stands there is not what it was trained with
     return {
         key: (own.get(key), theirs.get(key))
         for key in sorted(own.keys() | theirs.keys())
-        if own.get(key) != theirs.get(key) and key not in _NEUTRAL + _SEARCH
+        if own.get(key) != theirs.get(key) and key not in neutral
     }
 
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from . import cli
-from .collate import LOSS_INPUTS, model_mask
+from .collate import model_inputs
 from .likelihood import first_lines, require_equal
 from .listwise import ListwiseCollator, score_lists
 from .tokenization import Pair
@@ -77,9 +77,7 @@ def _score(student: Student, pairs: Sequence[Pair], gallery: Gallery) -> NDArray
         name: value.to(device) if isinstance(value, torch.Tensor) else value
         for name, value in ListwiseCollator(student.encoder.tokenizer.pad_token_id, gallery)(pairs).items()
     }
-    given = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
-    given["attention_mask"] = model_mask(given["attention_mask"], student.model.config._attn_implementation)
-    logits = student.model(**given, use_cache=False).logits
+    logits = student.model(**model_inputs(batch, student.model.config._attn_implementation)).logits
     return score_lists(logits, batch["targets"], batch["wanted"]).student.double().cpu().numpy()
 
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from . import checkpoints
-from .collate import LOSS_INPUTS, LengthBucketSampler, model_mask
+from .collate import LengthBucketSampler, model_inputs
 from .errors import InputError
 from .models import pick_device
 from .objectives import Objective
@@ -188,13 +188,11 @@ class PreferenceTrainer(RowTrainer):
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = False
-        self.attention = getattr(self.model.config, "_attn_implementation", "sdpa")
+        self.attention = attention_of(self.model)
 
     def score(self, model: nn.Module, batch: Mapping[str, Any]) -> Any:
         """What the objective reads of a batch, by one forward pass of ``model``."""
-        inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
-        inputs["attention_mask"] = model_mask(inputs["attention_mask"], self.attention)
-        return self.objective.score(model(**inputs, use_cache=False).logits, batch)
+        return self.objective.score(model(**model_inputs(batch, self.attention)).logits, batch)
 
     def compute_loss(
         self,
@@ -273,6 +271,11 @@ class PreferenceTrainer(RowTrainer):
         self._logged_sums.append(torch.cat([tables.sum(0), count]).double())
         self._step_batches.clear()
         return grad_norm
+
+
+def attention_of(model: PreTrainedModel | nn.Module) -> str:
+    """The attention implementation of a model of transformers."""
+    return getattr(model.config, "_attn_implementation", "sdpa")
 
 
 def in_order_of_length(pairs: Sequence[Pair]) -> list[Pair]:

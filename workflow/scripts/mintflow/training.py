@@ -98,8 +98,10 @@ def build_trainer(
     if objective in ("sft", "sft-truth", "dpo"):
         from . import trl_arms
 
-        kind = trl_arms.DpoTrainer if objective == "dpo" else trl_arms.SftTrainer
-        return kind(model, arguments, tokenizer=tokenizer, **shared, **form)
+        given = {"tokenizer": tokenizer, **shared, **form}
+        if objective == "dpo":
+            return trl_arms.DpoTrainer(model, arguments, **given)
+        return trl_arms.SftTrainer(model, arguments, lists=objective == "sft", **given)
     from .collate import SharedPromptCollator
     from .listwise import ListwiseCollator
     from .objectives import Listwise, Orpo

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from .collate import ExtraInputs
-from .orpo import IGNORE
+from .collate import ExtraInputs, SharedPromptCollator, model_inputs
+from .orpo import IGNORE, metric_table, score_pairs, summarize_metrics
 from .tokenization import Pair
-from .trainer import RowTrainer, in_order_of_length
+from .trainer import RowTrainer, attention_of, in_order_of_length
 from .training_flow import TrainingFlow
 
 ROW = "row"
@@ -85,11 +85,13 @@ def labelled_positions_alone() -> Iterator[None]:
     """Let TRL's fused head project the positions that have a label and no others, on the CPU, too.
 
     TRL (1.16, ``add_fused_lm_head``) does so beside Triton alone, for compiled graphs of other devices would
-    be made again at every length. The CPU compiles none, and the rest is a third of a training's time.
+    be made again at every length. In fp32 the CPU compiles none, and the rest is a third of a training's
+    time; in bf16 it keeps a kernel for every shape (see ``collate``), so there TRL has its way.
     """
     utils = trl.trainer.utils
     asked = utils._use_triton
-    utils._use_triton = lambda device: device.type == "cpu" or asked(device)
+    plain = not torch.is_autocast_enabled("cpu")
+    utils._use_triton = lambda device: (device.type == "cpu" and plain) or asked(device)
     try:
         yield
     finally:
@@ -169,7 +171,40 @@ class TrlTrainer(RowTrainer):
 
 
 class SftTrainer(TrlTrainer, SFTTrainer):
-    """TRL's supervised fine-tuning on the chosen lists."""
+    """TRL's supervised fine-tuning on the chosen lists.
+
+    Args:
+        lists: whether the log also tells of held-out pairs which list is the likelier one, as that of ORPO
+            does. Nothing is learned from it.
+        **options: as of ``TrlTrainer``.
+    """
+
+    def __init__(self, *args: Any, lists: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        rows = self.data_collator
+        self.held_out = in_order_of_length(options.get("held_out", ())) if lists else []
+        self.shared = SharedPromptCollator(
+            rows.pad_id, extra_inputs=rows.extra_inputs, multiple=rows.multiple
+        )
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """TRL's, and ORPO's measures of the held-out pairs."""
+        output = super().evaluation_loop(*args, **kwargs)
+        if self.held_out:
+            output.metrics.update({f"eval_{name}": value for name, value in self._compare_lists().items()})
+        return output
+
+    def _compare_lists(self) -> dict[str, float]:
+        """In every process of all pairs, so that all make as many passes as a sharded model asks of each."""
+        tables, size = [], self.args.per_device_eval_batch_size
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for start in range(0, len(self.held_out), size):
+                batch = self._prepare_inputs(self.shared(self.held_out[start : start + size]))
+                logits = self.model_wrapped(**model_inputs(batch, attention_of(self.model))).logits
+                scores = score_pairs(logits, batch["targets"], batch["first_completion"])
+                tables.append(metric_table(scores, beta=1.0).cpu())
+        told = summarize_metrics(torch.cat(tables), beta=1.0, reduction="sequence")
+        return {name: told[name] for name in ("rewards/accuracies", "logps/chosen", "logps/rejected")}
 
 
 class DpoTrainer(TrlTrainer, DPOTrainer):
