@@ -3,8 +3,7 @@ A further cohort, second part: scores of teacher and yardsticks, all metrics, an
 
 REQUIRED INPUTS:
     what external.smk makes; results/{run}/rare/{cohort,knowledge,teacher}/
-OUTPUTS:
-    see external.smk
+OUTPUTS: see external.smk
 """
 
 

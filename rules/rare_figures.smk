@@ -8,8 +8,12 @@ OUTPUTS:
     section         = results/{run}/rare/section.html
 """
 
+# Of a sample of patients a student's ranking could not stand beside that of a teacher who ranks them all.
+ALL_RANKED = bool(RANKING) and EVALUATION["ranking_cases"] is None
+
 FIGURES = [
-    *("metrics_by_arm", "agreement", *variant_figures("rare"), "calibration"),
+    *("metrics_by_arm", *(["ranking_by_arm"] if ALL_RANKED else []), "agreement"),
+    *(*variant_figures("rare"), "calibration"),
     *(["case_view"] if EVALUATION["report_cases"] else []),
     *("training_curves", "training_costs", "cohort_overview"),
 ]
@@ -58,6 +62,24 @@ rule plot_metrics:
             --output-svg {output.svg:q} \
             --output-png {output.png:q} 2>&1 | tee {log:q}
         """
+
+
+if ALL_RANKED:
+
+    use rule plot_metrics as plot_ranking with:
+        output:
+            svg=report(
+                f"{RARE}/figures/ranking_by_arm.svg",
+                caption="../workflow/report/ranking_by_arm.rst",
+                category="Rare diseases",
+                labels={"figure": "All candidates ranked"},
+            ),
+            png=f"{RARE}/figures/ranking_by_arm.png",
+        log:
+            f"logs/{RUN}/rare/plot_ranking.log",
+        params:
+            simulated=SIMULATED,
+            track=["rare", "--ranked"],
 
 
 rule plot_training:

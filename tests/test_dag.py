@@ -73,6 +73,8 @@ def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> Non
     assert ("rule train_vision_student" in output) == (name in ("config", "paper", "smoke", "tissue_real"))
     # a student that sees already is not composed here
     assert ("rule align_student" in output) == (name in ("config", "smoke", "tissue_real"))
+    # where all patients are ranked, not a sample
+    assert ("rule plot_ranking" in output) == (name in STUDIES)
 
 
 def test_slurm_profile_dry_runs_without_a_cluster(tmp_path: Path, tiny_zip: Path) -> None:

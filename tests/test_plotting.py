@@ -11,10 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import report_material
-from mintflow import figure_style, io, labels
+from mintflow import figure_style, io, labels, tables
 from mintflow.cohort_plot import cohort_figure
 from mintflow.errors import InputError
-from mintflow.metrics_plot import metrics_figure
+from mintflow.metrics_plot import metrics_figure, ranking_figure
 from mintflow.training_plot import training_figure
 from mintflow.training_table import curve_table
 
@@ -114,6 +114,29 @@ def test_variants_have_a_figure_of_their_own() -> None:
     shown = words(further)
     assert all(f"orpo-q{number:02}" in shown for number in range(20))
     assert "ORPO student" in shown and "Gene lookup" not in shown
+
+
+def test_rankings_stand_beside_those_who_rank_all() -> None:
+    """A student is drawn by its ``rank_*`` rows, not by what it wrote; who was not ranked is left out."""
+    rows = [
+        (arm, f"{prefix}top{first}{suffix}", value, value - 0.1, value + 0.1, 40 + 10 * bool(suffix))
+        for arm, prefix, value in (
+            ("orpo", "", 0.2),
+            ("orpo", "rank_", 0.6),
+            ("sft", "", 0.3),
+            ("teacher", "", 0.9),
+        )
+        for first in (1, 3, 10)
+        for suffix in ("", "_all")
+    ]
+    table = pd.DataFrame(rows, columns=tables.METRICS)
+    figure = ranking_figure(table, simulated=False)
+    shown = words(figure)
+    assert "ORPO student" in shown and "Teacher" in shown and "SFT student" not in shown
+    assert shown.count("60.0") == 2 and "20.0" not in shown and "30.0" not in shown
+    assert "n = 40" in shown and "n = 50" in shown
+    with pytest.raises(InputError, match="no ranking of a student"):
+        ranking_figure(table[~table["metric"].str.startswith("rank_")], simulated=False)
 
 
 def test_training_of_several_arms_has_a_row_each_and_gaps_are_said() -> None:

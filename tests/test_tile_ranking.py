@@ -15,7 +15,7 @@ import torch
 
 import rank_tissues
 import tiny_vision
-from mintflow import io, models, tile_ranking
+from mintflow import collate, io, models
 from mintflow.conversations import typed
 from mintflow.errors import InputError
 from mintflow.inference import Student
@@ -65,7 +65,7 @@ def test_a_model_that_ignores_the_mask_is_refused(tmp_path: Path, monkeypatch: p
     base = tiny_vision.make("llava", tmp_path / "base")
     encoder = tiny_vision.encoder(base)
     student = Student(models.load_model(base, dtype="float32"), encoder)
-    monkeypatch.setattr(tile_ranking, "model_mask", lambda mask, attention: torch.ones_like(mask))
+    monkeypatch.setattr(collate, "model_mask", lambda mask, attention: torch.ones_like(mask))
     with pytest.raises(InputError, match=r"does not heed.*ranking_cases"):
         score_labels(student, [tiny_vision.row("t0")], NAMES, encoder.gallery, k=1, batch_size=1)
 

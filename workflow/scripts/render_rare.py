@@ -9,8 +9,8 @@ from mintflow import case_view, cli, io, labels, quarantine, report, tables
 
 CASES = ["case_id", "publication", "disease_id", "simulated", "split", "n_observed", "n_excluded"]
 FIGURE_ORDER = [
-    *("metrics_by_arm", "agreement", "sweeps", "sizes", "metrics_by_variant", "calibration", "case_view"),
-    *("training_curves", "training_costs", "cohort_overview"),
+    *("metrics_by_arm", "ranking_by_arm", "agreement", "sweeps", "sizes", "metrics_by_variant"),
+    *("calibration", "case_view", "training_curves", "training_costs", "cohort_overview"),
 ]
 
 

@@ -19,6 +19,8 @@ from .errors import InputError
 from .figure_style import FAINT, INK, PANEL_TITLE, blank, header, settle, style
 
 _TOPS = {"top1": "o", "top3": "s", "top5": "^", "top10": "^", "macro_f1": "D"}
+# metrics of a ranking by likelihood
+_RANKED = "rank_"
 # which of them a track shows, and how it words the figure
 _TRACKS: dict[str, dict[str, Any]] = {
     "rare": {
@@ -82,6 +84,44 @@ def metrics_figure(
             right.set_xlabel("%, higher is better")
         title = f"{terms['title']}: variants" if variants else terms["title"]
         header(figure, title, simulated, labels.WHO[track])
+        settle(figure)
+    return figure
+
+
+def ranking_figure(metrics: pd.DataFrame, *, simulated: bool, track: str = "rare") -> Figure:
+    """Rankers on one footing: all candidates are ranked, by a student's likelihood or a ranker's score.
+
+    The first panel is of the patients of seen diseases, the second of all held-out ones.
+
+    Args:
+        metrics: as of ``metrics_figure``; of arms that write lists the ``rank_*`` rows.
+        simulated: as of ``metrics_figure``.
+        track: ``rare``.
+
+    Raises:
+        InputError: no arm that writes lists was ranked.
+    """
+    terms, words = _TRACKS[track], labels.TRACKS[track]
+    writes = metrics["arm"].map(lambda key: words.arm(key).writes_lists)
+    ranked = metrics["metric"].str.startswith(_RANKED)
+    if not (writes & ranked).any():
+        raise InputError("holds no ranking of a student", file="metrics", field="metric")
+    table = metrics[writes == ranked].assign(metric=lambda rows: rows["metric"].str.removeprefix(_RANKED))
+    parts = {"a  Seen diseases": "", "b  All held-out patients": "_all"}
+    rows = {
+        suffix: {
+            (arm, name.removesuffix(suffix)): row
+            for (arm, name), row in rows_of(table, [top + suffix for top in terms["tops"]]).items()
+        }
+        for suffix in parts.values()
+    }
+    arms = words.in_order(key for key, name in rows[""] if name == terms["tops"][0])
+    height = 0.25 * len(arms) + 0.2 * len({one.group for one in arms}) + 0.75
+    with style():
+        figure = blank(2 * height + 0.3)
+        for above, (panel, suffix) in zip(figure.subfigures(2, 1), parts.items(), strict=True):
+            _top_panel(above, arms, terms["tops"], rows[suffix], {**terms, "panel": panel}, words)
+        header(figure, "All ranked: right disease within the first …", simulated, labels.WHO[track])
         settle(figure)
     return figure
 
