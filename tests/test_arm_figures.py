@@ -292,6 +292,16 @@ def test_diseases_beyond_those_that_fit_are_summed() -> None:
     assert drawn == base.sum()
 
 
+def test_supervised_training_stands_beside_orpo_where_it_is_there() -> None:
+    table = ranks(arms=("base", "orpo", "sft", "sft-truth", "teacher"))
+    panels = [axes.get_title("left") for axes in rank_figure(table, simulated=False).axes]
+    assert panels == ["ORPO", "SFT", "Teacher"]
+    chosen = rank_figure(table, arms=["sft-truth", "base"], simulated=False)
+    assert [axes.get_title("left") for axes in chosen.axes] == ["Base model", "SFT on the truth"]
+    with pytest.raises(InputError, match="dpo"):
+        rank_figure(table, arms=["dpo"], simulated=False)
+
+
 def test_a_cohort_without_the_usual_arms_shows_those_it_has() -> None:
     shown = words(rank_figure(ranks(arms=("prior", "gene-lookup")), simulated=False))
     assert "Gene lookup" in shown

@@ -12,29 +12,36 @@ from . import labels
 from .errors import InputError
 from .figure_style import INK, blank, header, settle, style
 
-# those drawn, where they are there; the table has all
-DRAWN = ("base", "orpo", "teacher")
+# those drawn unless others are named: three fit a column, the table has all
+PANELS = 3
+_ALWAYS, _BESIDE = ("teacher", "orpo"), ("sft", "sft-truth", "base")
 MOST = 40  # diseases in rows of their own
 _PLACES = {"1": "1", "2-3": "2–3", "4-10": "4–10", ">10/not named": "beyond"}
 _LONGEST = 26
 
 
-def rank_figure(ranks: pd.DataFrame, *, arms: Sequence[str] = DRAWN, simulated: bool = False) -> Figure:
+def rank_figure(ranks: pd.DataFrame, *, arms: Sequence[str] | None = None, simulated: bool = False) -> Figure:
     """Heat maps of disease by place, one an arm; numbers are patients, shade is the share of the row.
 
     Args:
         ranks: rank_by_disease.csv: arm, disease_id, name, bucket, count. Of more than ``MOST`` diseases those
             with the most patients are drawn, the others as one row.
-        arms: those drawn; if the table has none of them, its first ones.
+        arms: those drawn; by default the teacher, ORPO and the first that is there of SFT, SFT on the truth and
+            the base model.
         simulated: whether the patients are simulated; written on the figure.
 
     Raises:
-        InputError: the table is empty.
+        InputError: the table is empty or lacks one of ``arms``.
     """
     if ranks.empty:
         raise InputError("holds no patient", file="rank_by_disease.csv")
     known = labels.in_order(ranks["arm"])
-    shown = [one for one in known if one.key in arms] or known[: len(DRAWN)]
+    there = {one.key for one in known}
+    missing = sorted(set(arms or ()) - there)
+    if missing:
+        raise InputError("has no row of this arm", file="rank_by_disease.csv", record=missing[0])
+    chosen = arms or [*_ALWAYS, *[arm for arm in _BESIDE if arm in there][:1]]
+    shown = [one for one in known if one.key in chosen] or known[:PANELS]
     first = ranks[ranks["arm"] == shown[0].key]
     sizes = (
         first.groupby("disease_id")["count"].sum().sort_index().sort_values(ascending=False, kind="stable")
