@@ -26,8 +26,8 @@ def rank_figure(ranks: pd.DataFrame, *, arms: Sequence[str] | None = None, simul
     Args:
         ranks: rank_by_disease.csv: arm, disease_id, name, bucket, count. Of more than ``MOST`` diseases those
             with the most patients are drawn, the others as one row.
-        arms: those drawn; by default the teacher, ORPO and the first that is there of SFT, SFT on the truth and
-            the base model.
+        arms: those drawn; by default the teacher, ORPO and one more, the first that is there of SFT, SFT on
+            the truth and the base model.
         simulated: whether the patients are simulated; written on the figure.
 
     Raises:
