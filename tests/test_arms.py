@@ -139,6 +139,7 @@ def test_variants(root: Path) -> None:
     [
         ({"orpo": {"arm": "orpo"}}, "rare.variants.orpo: is the name of another arm"),
         ({"orpo-blank": {"arm": "orpo"}}, "must not end like a control"),
+        ({"orpo-ranked": {"arm": "orpo"}}, "must not end like a control or a ranking"),
         ({"x": {"arm": "orpo", "preferences": {"k": 2}}}, "x.preferences.k: stands in the prompts"),
         ({"x": {"arm": "orpo", "student": {"beta": 2}}}, "rare.variants.x.student.*beta.*unknown key"),
         ({"x": {"arm": "orpo", "student": {"orpo": {"beta": -1}}}}, "x: rare.student.orpo.beta: -1"),

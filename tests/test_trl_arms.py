@@ -98,7 +98,7 @@ def test_sft_is_the_token_mean_of_the_chosen_lists(inputs: Path, tmp_path: Path)
 def test_the_head_reads_labelled_positions_alone(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str
 ) -> None:
-    """A third of the time on a CPU; loss and gradients stay those of TRL's own way."""
+    """The rest costs time on a CPU; loss and gradients stay those of TRL's own way."""
     head, asked = trl.trainer.utils._ChunkedLogProbFunction, trl.trainer.utils._use_triton
     seen: list[int] = []
 

@@ -17,11 +17,11 @@ import yaml
 
 from mintflow import archives, cli, io, pheval_results, settings
 from mintflow import evaluation as ev
+from mintflow.arms import RANKED
 from mintflow.mondo import Mondo
 from mintflow.patient_sheet import is_sheet
 from mintflow.quarantine import Quarantine
 
-RANKED = "-ranked"
 CASES = [
     *("case_id", "source_id", "source_file", "pheval_name", "given_disease_id", "disease_name"),
     *("publications", "sex", "age_years"),
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
     for arm, path in cli.by_arm(args.rankings, "--rankings").items():
         ranked = set(io.read_parquet(path, ["case_id"])["case_id"])
         if ranked >= set(cases["case_id"]):
-            scores[f"{arm}{RANKED}"] = path
+            scores[f"{arm}-{RANKED}"] = path
         else:
             cli.log.info("%s ranks %d of %d patients: written lists alone", arm, len(ranked), len(cases))
     mondo = Mondo.from_parquet(args.mondo)

@@ -139,7 +139,7 @@ def main(args: argparse.Namespace) -> None:
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
         "code": {
             name: io.sha256_file(Path(mintflow.__file__).with_name(f"{name}.py"))
-            for name in LEARNING + ALSO.get(objective, ("orpo", "trl_arms")) + SEEING * bool(gallery)
+            for name in LEARNING + ALSO.get(objective, ("trl_arms",)) + SEEING * bool(gallery)
         },
         "mintflow": mintflow.__version__,
     }

@@ -16,6 +16,8 @@ from .errors import InputError
 
 OBJECTIVES = ("orpo", "sft", "sft-truth", "dpo", "listwise")  # how an adapter can be trained
 RETRIEVAL = ("rag", "orpo+rag")
+# an arm's ranking by likelihood, where it stands beside its written lists
+RANKED = "ranked"
 PRIMARY = "orpo"  # every other arm is compared with it
 CONTROLS = ("blank", "shuffled")
 SEED, RATE = ".seed", ".lr"

@@ -19,7 +19,7 @@ import jsonschema
 import yaml
 
 from .addresses import refused
-from .arms import CONTROLS, PRIMARY, RETRIEVAL, varied
+from .arms import CONTROLS, PRIMARY, RANKED, RETRIEVAL, varied
 from .errors import InputError
 
 _LARGEST = 2**31 - 1
@@ -240,8 +240,8 @@ def _bad_variant(
     lists, student = variant.get("preferences", {}), variant.get("student", {})
     if name in kinds:
         yield f"{where}: is the name of another arm"
-    if name.endswith(tuple(f"-{control}" for control in CONTROLS)):
-        yield f"{where}: must not end like a control"
+    if name.endswith(tuple(f"-{ending}" for ending in (*CONTROLS, RANKED))):
+        yield f"{where}: must not end like a control or a ranking"
     if kind not in ("base", *config[track]["arms"]):
         yield f"{where}.arm: {kind} is not in {track}.arms, so there is nothing to compare it with"
     if kind in ("base", "rag") and (lists or "teacher" in variant):

@@ -64,8 +64,7 @@ def metrics_figure(
     arms = words.in_order(key for key, name in rows if name in tops)
     listing = [one for one in arms if one.writes_lists]
     heights = places(listing)
-    groups = len({one.group for one in arms})
-    upper, lower = 0.25 * len(arms) + 0.2 * groups + 0.75, 0.17 * (heights[-1] + 1 if listing else 0) + 0.65
+    upper, lower = _top_height(arms), 0.17 * (heights[-1] + 1 if listing else 0) + 0.65
 
     with style():
         figure = blank(upper + (lower if listing else 0) + 0.2)
@@ -116,9 +115,8 @@ def ranking_figure(metrics: pd.DataFrame, *, simulated: bool, track: str = "rare
         for suffix in parts.values()
     }
     arms = words.in_order(key for key, name in rows[""] if name == terms["tops"][0])
-    height = 0.25 * len(arms) + 0.2 * len({one.group for one in arms}) + 0.75
     with style():
-        figure = blank(2 * height + 0.3)
+        figure = blank(2 * _top_height(arms) + 0.3)
         for above, (panel, suffix) in zip(figure.subfigures(2, 1), parts.items(), strict=True):
             _top_panel(above, arms, terms["tops"], rows[suffix], {**terms, "panel": panel}, words)
         header(figure, "All ranked: right disease within the first …", simulated, labels.WHO[track])
@@ -130,6 +128,10 @@ def _is_drawn(arm: labels.Arm, variants: bool) -> bool:
     if variants:
         return arm.group == labels.VARIANT or arm.key in ("base", PRIMARY)
     return arm.group != labels.VARIANT
+
+
+def _top_height(arms: Sequence[labels.Arm]) -> float:
+    return 0.25 * len(arms) + 0.2 * len({one.group for one in arms}) + 0.75
 
 
 def _top_panel(

@@ -15,8 +15,8 @@ TEACHER_KEY = "teacher"
 PAIRS_KEY = "preferences.max_pairs"
 # what may differ beside the thing that is varied: how learning rates are found, and the machine's speed
 _NEUTRAL = ("student.threads", "student.launcher", "student.gpus", "student.device", "student.merge")
-_SEARCH = ("student.training.learning_rates", "student.training.further_seeds")
-_RATE = "student.training.learning_rate"
+_RATE, _RATES = "student.training.learning_rate", "student.training.learning_rates"
+_SEARCH = (_RATES, "student.training.further_seeds")
 _BASE = "student.base."
 
 
@@ -24,7 +24,7 @@ def differences(arm: Arm, kind: Arm) -> dict[str, tuple[Any, Any]]:
     """Dotted key to (the variant's value, its kind's value), of all that changes the result."""
     own, theirs = _flat(arm), _flat(kind)
     neutral = {*_NEUTRAL, *_SEARCH}
-    if own.get(_SEARCH[0]) or theirs.get(_SEARCH[0]):
+    if own.get(_RATES) or theirs.get(_RATES):
         neutral.add(_RATE)  # what stands there is not what it was trained with
     return {
         key: (own.get(key), theirs.get(key))

@@ -21,7 +21,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from .collate import ExtraInputs, SharedPromptCollator, model_inputs
-from .orpo import IGNORE, metric_table, score_pairs, summarize_metrics
+from .objectives import Orpo
+from .orpo import IGNORE
 from .tokenization import Pair
 from .trainer import RowTrainer, attention_of, in_order_of_length
 from .training_flow import TrainingFlow
@@ -85,8 +86,8 @@ def labelled_positions_alone() -> Iterator[None]:
     """Let TRL's fused head project the positions that have a label and no others, on the CPU, too.
 
     TRL (1.16, ``add_fused_lm_head``) does so beside Triton alone, for compiled graphs of other devices would
-    be made again at every length. In fp32 the CPU compiles none, and the rest is a third of a training's
-    time; in bf16 it keeps a kernel for every shape (see ``collate``), so there TRL has its way.
+    be made again at every length. In fp32 the CPU compiles none, and the rest is work for nothing; in bf16
+    it keeps a kernel for every shape (see ``collate``), so there TRL has its way.
     """
     utils = trl.trainer.utils
     asked = utils._use_triton
@@ -196,14 +197,14 @@ class SftTrainer(TrlTrainer, SFTTrainer):
 
     def _compare_lists(self) -> dict[str, float]:
         """In every process of all pairs, so that all make as many passes as a sharded model asks of each."""
+        goal = Orpo(beta=1.0)  # what is told here does not depend on it
         tables, size = [], self.args.per_device_eval_batch_size
         with torch.no_grad(), self.compute_loss_context_manager():
             for start in range(0, len(self.held_out), size):
                 batch = self._prepare_inputs(self.shared(self.held_out[start : start + size]))
                 logits = self.model_wrapped(**model_inputs(batch, attention_of(self.model))).logits
-                scores = score_pairs(logits, batch["targets"], batch["first_completion"])
-                tables.append(metric_table(scores, beta=1.0).cpu())
-        told = summarize_metrics(torch.cat(tables), beta=1.0, reduction="sequence")
+                tables.append(goal.table(goal.score(logits, batch)).cpu())
+        told = goal.summary(torch.cat(tables))
         return {name: told[name] for name in ("rewards/accuracies", "logps/chosen", "logps/rejected")}
 
 
