@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 SMOKE = ("--configfile", "config/smoke.yaml", str(HERE / "gpus.yaml"))
 GPU_RULES = {
     *("train_student", "generate_answers", "rank_candidates"),
-    *("train_tile_teacher", "align_student", "train_vision_student", "answer_tiles"),
+    *("train_tile_teacher", "align_student", "train_vision_student", "answer_tiles", "rank_tissues"),
 }
 
 
