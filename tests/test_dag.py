@@ -57,7 +57,7 @@ def test_memory_and_time_double_with_each_attempt(tmp_path: Path) -> None:
         assert asked[0] > 0 and asked == [asked[0], 2 * asked[0], 4 * asked[0]], resource
 
 
-STUDIES = ["study_phenopackets", "study_leak", "study_all"]
+STUDIES = ["study_phenopackets", "study_ablations", "study_leak", "study_all"]
 
 
 @pytest.mark.parametrize("name", ["config", "phenopackets", *STUDIES, "paper", "smoke", "tissue_real"])

@@ -293,7 +293,7 @@ def _configuration(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return yaml.safe_load((root / f"config/{name}.yaml").read_text()), schema
 
 
-@pytest.mark.parametrize("name", ["smoke", "study_phenopackets", "tissue_real"])
+@pytest.mark.parametrize("name", ["smoke", "study_ablations", "tissue_real"])
 def test_configurations(name: str) -> None:
     whole, schema = _configuration(name)
 
