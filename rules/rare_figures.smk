@@ -14,7 +14,7 @@ ALL_RANKED = bool(RANKING) and EVALUATION["ranking_cases"] is None
 FIGURES = [
     *("metrics_by_arm", *(["ranking_by_arm"] if ALL_RANKED else []), "agreement"),
     *(*variant_figures("rare"), "calibration"),
-    *(["case_view"] if EVALUATION["report_cases"] else []),
+    *(["case_view"] if EVALUATION["report_cases"] or EVALUATION["report_case_ids"] else []),
     *("training_curves", "training_costs", "cohort_overview"),
 ]
 TARGETS["figures"] = {

@@ -88,7 +88,7 @@ rule measure_calibration:
 
 
 rule choose_cases:
-    """A few test patients, drawn by seed whatever the result, and what everyone says of them."""
+    """A few test patients, named or drawn by seed whatever the result, and what everyone says of them."""
     input:
         code=code("choose_cases"),
         cases=f"{RARE}/cohort/cases.parquet",
@@ -111,7 +111,7 @@ rule choose_cases:
             {
                 "k": config["rare"]["preferences"]["k"],
                 "arms": [arm.name for arm in PLANS["rare"].arms.values() if not arm.parent],
-                **part("rare.evaluation", ("report_cases", "seed")),
+                **part("rare.evaluation", ("report_cases", "report_case_ids", "seed")),
             }
         ),
     shell:

@@ -198,10 +198,9 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
         pd.DataFrame(scores, columns=["case_id", "disease_id", "rank"]),
         pd.DataFrame(written, columns=["arm", "case_id", "position", "text", "disease_id"]),
         Labels(frozenset(names), dict(candidates.dropna()[["disease_id", "series"]].to_numpy().tolist())),
+        chosen=case_view.draw(patients, evaluation["report_cases"], evaluation["seed"]),
         arms=["base", "orpo"],
         k=settings["rare"]["preferences"]["k"],
-        wanted=evaluation["report_cases"],
-        seed=evaluation["seed"],
     )
     io.write_csv(shown, paths["shown"])
     steps = [

@@ -11,7 +11,8 @@ import pytest
 
 import report_material
 from mintflow import case_view, io, tables
-from mintflow.case_view import case_table, draw, mark
+from mintflow.case_view import case_table, draw, mark, pick
+from mintflow.errors import InputError
 from mintflow.evaluation import GROUNDED
 from mintflow.metrics import Labels
 
@@ -59,8 +60,9 @@ WRITTEN = pd.DataFrame(
 
 def table(seed: int = 1, wanted: int = 2) -> pd.DataFrame:
     arms = ["base", "orpo"]
+    chosen = draw(CASES, wanted, seed)
     return case_table(
-        CASES, PHENOTYPES, CANDIDATES, TEACHER, WRITTEN, LABELS, arms=arms, k=2, wanted=wanted, seed=seed
+        CASES, PHENOTYPES, CANDIDATES, TEACHER, WRITTEN, LABELS, chosen=chosen, arms=arms, k=2
     )
 
 
@@ -145,7 +147,8 @@ def test_program(tmp_path: Path) -> None:
         "grounded": WRITTEN,
     }.items():
         io.write_parquet(content, tmp_path / f"{name}.parquet")
-    flags = ["--settings", json.dumps({"k": 2, "report_cases": 2, "seed": 1, "arms": ["base", "orpo"]})]
+    settings = {"k": 2, "report_cases": 2, "report_case_ids": [], "seed": 1, "arms": ["base", "orpo"]}
+    flags = ["--settings", json.dumps(settings)]
     for name in ("cases", "phenotypes", "candidates", "mondo", "teacher", "grounded"):
         flags += [f"--{name}", str(tmp_path / f"{name}.parquet")]
     program = importlib.import_module("choose_cases")
@@ -154,6 +157,18 @@ def test_program(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     found = tables.read_csv(tmp_path / "a.csv", case_view.COLUMNS)
     assert patient(found, "One").loc[["orpo"], "mark"].tolist() == ["related", "ungrounded", "correct"]
+    flags[1] = json.dumps(settings | {"report_cases": 0, "report_case_ids": ["case-b"]})
+    program.main(program.arguments().parse_args([*flags, "--output", str(tmp_path / "named.csv")]))
+    named = (tmp_path / "named.csv").read_text()
+    assert "truth,1,Four" in named and "One,OMIM:1,correct" not in named and "case-b" not in named
+
+
+def test_named_patients_are_shown_as_they_were_listed() -> None:
+    assert pick(CASES, ["case-b", "case-a"]) == ["case-b", "case-a"]
+    cases = pd.concat([CASES, CASES.iloc[:1].assign(case_id="case-c", split="train")])
+    for wrong, what in (("case-c", "is in train"), ("case-d", "is no patient of the cohort")):
+        with pytest.raises(InputError, match=f"{wrong}, field rare.evaluation.report_case_ids: {what}"):
+            pick(cases, ["case-a", wrong])
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -174,6 +174,14 @@ def test_number_of_examples_and_their_draw(root: Path, tmp_path: Path) -> None:
     assert shown[0] != shown[1]  # other patients, if perhaps of the same diseases
 
 
+def test_named_examples_are_not_called_drawn(root: Path, tmp_path: Path) -> None:
+    for named in ([], ["a-case"]):
+        evaluation = {"report_cases": 2, "report_case_ids": named}
+        page = render(root, tmp_path / str(len(named)), evaluation=evaluation)
+        assert ("Named in the configuration" in page) == bool(named)
+        assert ("before looking at any answer" in page) == (not named)
+
+
 def test_figures_that_cannot_be_embedded(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"f\.gif.*\.svg or \.png"):
         report_page.figure(tmp_path / "f.gif", tmp_path)

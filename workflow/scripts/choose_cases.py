@@ -1,7 +1,7 @@
-"""Put together what is shown of a few test patients, drawn by seed whatever the result, under numbers.
+"""Put together what is shown of a few test patients, named or drawn whatever the result, under numbers.
 
-Settings: {k, report_cases, seed, arms}: length of the lists, how many patients, the seed of the draw, and
-whose lists are shown beside the teacher's.
+Settings: {k, report_cases, report_case_ids, seed, arms}: length of the lists, how many patients are drawn,
+who is shown in their place, the seed of the draw, and whose lists are shown beside the teacher's.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 
 from mintflow import cli, io
-from mintflow.case_view import case_table
+from mintflow.case_view import case_table, draw, pick
 from mintflow.evaluation import GROUNDED, disease_labels
 from mintflow.mondo import Mondo
 from mintflow.settings import exact
+
+KEYS = ("k", "report_cases", "report_case_ids", "seed", "arms")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -30,10 +32,13 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Read, draw, write."""
-    settings = exact(args.settings, ("k", "report_cases", "seed", "arms"), "rare.evaluation")
+    settings = exact(args.settings, KEYS, "rare.evaluation")
+    cases = io.read_parquet(args.cases, ["case_id", "disease_id", "split"])
+    named = settings["report_case_ids"]
+    chosen = pick(cases, named) if named else draw(cases, settings["report_cases"], settings["seed"])
     candidates = io.read_parquet(args.candidates, ["disease_id", "name", "series"])
     table = case_table(
-        io.read_parquet(args.cases, ["case_id", "disease_id", "split"]),
+        cases,
         io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "name", "excluded"]),
         candidates,
         io.read_parquet(args.teacher, ["case_id", "disease_id", "rank"]),
@@ -41,8 +46,7 @@ def main(args: argparse.Namespace) -> None:
         disease_labels(candidates, Mondo.from_parquet(args.mondo)),
         arms=settings["arms"],
         k=settings["k"],
-        wanted=settings["report_cases"],
-        seed=settings["seed"],
+        chosen=chosen,
     )
     io.write_csv(table, args.output)
 

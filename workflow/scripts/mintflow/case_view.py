@@ -1,4 +1,4 @@
-"""Test patients in full: what they have, what is true, what everyone lists; drawn by seed, not by result.
+"""Test patients in full: what they have, what is true, what everyone lists; named or drawn, not by result.
 
 Patients are numbered; nothing here tells who they are.
 """
@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from .errors import InputError
 from .metrics import Labels
 
 OBSERVED, EXCLUDED, TRUTH, TEACHER = "observed", "excluded", "truth", "teacher"
 CORRECT, RELATED, WRONG, UNGROUNDED = "correct", "related", "wrong", "ungrounded"
 UNSEEN = "unseen"
+TESTED = ("test", "test_unseen")
 COLUMNS = ["patient", "source", "position", "text", "disease_id", "mark"]
 
 
@@ -26,11 +28,31 @@ def draw(cases: pd.DataFrame, wanted: int, seed: int) -> list[str]:
         wanted: how many.
         seed: of the draw.
     """
-    tested = cases[cases["split"].isin(["test", "test_unseen"])]
+    tested = cases[cases["split"].isin(TESTED)]
     lot = tested["case_id"].map(lambda case: hashlib.sha256(f"{seed} {case}".encode()).hexdigest())
     table = tested.assign(lot=lot).sort_values("lot")
     table["turn"] = table.groupby("disease_id").cumcount()
     return table.sort_values(["turn", "lot"])["case_id"].head(wanted).tolist()
+
+
+def pick(cases: pd.DataFrame, named: Sequence[str]) -> list[str]:
+    """The test patients that were asked for, as they were listed.
+
+    Args:
+        cases: case_id, disease_id, split.
+        named: their case_id.
+
+    Raises:
+        InputError: one of them is not a test patient of the cohort.
+    """
+    split = dict(zip(cases["case_id"], cases["split"], strict=True))
+    for case in named:
+        if split.get(case) not in TESTED:
+            found = f"is in {split[case]}" if case in split else "is no patient of the cohort"
+            raise InputError(
+                f"{found}; only test patients are shown", record=case, field="rare.evaluation.report_case_ids"
+            )
+    return list(named)
 
 
 def case_table(
@@ -41,12 +63,11 @@ def case_table(
     grounded: pd.DataFrame,
     labels: Labels,
     *,
+    chosen: Sequence[str],
     arms: Sequence[str],
     k: int,
-    wanted: int,
-    seed: int,
 ) -> pd.DataFrame:
-    """All that is shown of the drawn patients.
+    """All that is shown of the chosen patients.
 
     Args:
         cases: case_id, disease_id, split.
@@ -55,10 +76,9 @@ def case_table(
         teacher: case_id, disease_id, rank.
         grounded: arm, case_id, position, text, disease_id (null where an item names no disease).
         labels: the candidates, which collapse ids.
+        chosen: their case_id, in order, see ``pick`` and ``draw``.
         arms: students whose lists are shown, in order; seeds after the first are not.
         k: length of the teacher's list; its rank of the true disease is there even beyond.
-        wanted: how many patients.
-        seed: of the draw.
 
     Returns:
         Columns ``COLUMNS``: one row a phenotype, the truth (mark ``unseen`` if no patient of the disease
@@ -67,7 +87,7 @@ def case_table(
     names = dict(zip(candidates["disease_id"], candidates["name"], strict=True))
     rows: list[tuple[int, str, int, str, str | None, str | None]] = []
     by_case = cases.set_index("case_id")
-    for number, case in enumerate(draw(cases, wanted, seed), start=1):
+    for number, case in enumerate(chosen, start=1):
         truth = labels.collapse(by_case.loc[case, "disease_id"])
         terms = phenotypes[phenotypes["case_id"] == case].sort_values(["name", "hpo_id"])
         for source, kind in ((OBSERVED, False), (EXCLUDED, True)):

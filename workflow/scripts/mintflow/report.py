@@ -128,6 +128,7 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         "resampled": _UNITS[setting(config, "rare.evaluation.bootstrap_unit")],
         "hpo_release": material.versions.get("hpo", "unknown"),
         "example_seed": setting(config, "rare.evaluation.seed"),
+        "examples_named": bool(setting(config, "rare.evaluation.report_case_ids")),
         "quarantine_counts": counts(aside, ["stage", "field", "reason"]),
         "quarantine_rows": list(aside.head(QUARANTINE_ROWS).itertuples(index=False)),
         "quarantined": len(aside),
