@@ -61,9 +61,7 @@ WRITTEN = pd.DataFrame(
 def table(seed: int = 1, wanted: int = 2) -> pd.DataFrame:
     arms = ["base", "orpo"]
     chosen = draw(CASES, wanted, seed)
-    return case_table(
-        CASES, PHENOTYPES, CANDIDATES, TEACHER, WRITTEN, LABELS, chosen=chosen, arms=arms, k=2
-    )
+    return case_table(CASES, PHENOTYPES, CANDIDATES, TEACHER, WRITTEN, LABELS, chosen=chosen, arms=arms, k=2)
 
 
 def patient(found: pd.DataFrame, truth: str) -> pd.DataFrame:
