@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import tiny_student
-from mintflow.collate import LOSS_INPUTS, SharedPromptCollator, model_mask
+from mintflow.collate import SharedPromptCollator, model_inputs
 from mintflow.decisions import add_decisions, deciding_tokens, lines_of
 from mintflow.errors import InputError
 from mintflow.objectives import Orpo
@@ -84,9 +84,7 @@ def test_a_foreign_name_is_refused(base: Path, pair: Pair) -> None:
 
 def run(base: Path, pairs: list[Pair], scope: str = "completion") -> tuple[Any, torch.Tensor, dict[str, Any]]:
     batch = SharedPromptCollator(0, scope, multiple=4)(pairs)
-    inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
-    inputs["attention_mask"] = model_mask(inputs["attention_mask"], "sdpa")
-    logits = tiny_student.model(base)(**inputs, use_cache=False).logits.detach().requires_grad_()
+    logits = tiny_student.model(base)(**model_inputs(batch, "sdpa")).logits.detach().requires_grad_()
     return Orpo(0.5).score(logits, batch), logits, batch
 
 

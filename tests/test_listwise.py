@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import tiny_student
-from mintflow.collate import LOSS_INPUTS, model_mask
+from mintflow.collate import model_inputs
 from mintflow.listwise import (
     METRICS,
     ListScores,
@@ -54,10 +54,7 @@ def scores(
     base: Path, pairs: list[Pair], score: str = "sum", multiple: int = 4, normalize: bool = False
 ) -> ListScores:
     batch = ListwiseCollator(0, multiple=multiple)(pairs)
-    inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
-    inputs["attention_mask"] = model_mask(inputs["attention_mask"], "sdpa")
-    model = tiny_student.model(base)
-    logits = model(**inputs, use_cache=False).logits
+    logits = tiny_student.model(base)(**model_inputs(batch, "sdpa")).logits
     return score_lists(logits, batch["targets"], batch["wanted"], score, normalize)
 
 

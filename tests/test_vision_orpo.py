@@ -10,7 +10,7 @@ import torch
 import tiny_vision
 from mintflow import models
 from mintflow.adapters import add_adapter
-from mintflow.collate import LOSS_INPUTS, SharedPromptCollator, model_mask
+from mintflow.collate import SharedPromptCollator, model_inputs
 from mintflow.orpo import orpo_loss, score_pairs
 from mintflow.tokenization import Pair
 from mintflow.vision_encoding import VisionEncoder
@@ -31,9 +31,7 @@ def load(base: Path, attention: str = "eager") -> torch.nn.Module:
 
 def scores(model: torch.nn.Module, encoder: VisionEncoder, pairs: list[Pair], attention: str = "eager"):
     batch = SharedPromptCollator(0, extra_inputs=encoder.gallery, multiple=4)(pairs)
-    inputs = {name: value for name, value in batch.items() if name not in LOSS_INPUTS}
-    inputs["attention_mask"] = model_mask(inputs["attention_mask"], attention)
-    logits = model(**inputs, use_cache=False).logits
+    logits = model(**model_inputs(batch, attention)).logits
     return score_pairs(logits, batch["targets"], batch["first_completion"])
 
 
