@@ -88,7 +88,7 @@ rule measure_calibration:
 
 
 rule choose_cases:
-    """A few test patients, named or drawn by seed whatever the result, and what everyone says of them."""
+    """A few test patients, named by the user or drawn by seed whatever the result, and what everyone says of them."""
     input:
         code=code("choose_cases"),
         cases=f"{RARE}/cohort/cases.parquet",

@@ -155,14 +155,16 @@ def test_program(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     found = tables.read_csv(tmp_path / "a.csv", case_view.COLUMNS)
     assert patient(found, "One").loc[["orpo"], "mark"].tolist() == ["related", "ungrounded", "correct"]
-    flags[1] = json.dumps(settings | {"report_cases": 0, "report_case_ids": ["case-b"]})
-    program.main(program.arguments().parse_args([*flags, "--output", str(tmp_path / "named.csv")]))
-    named = (tmp_path / "named.csv").read_text()
-    assert "truth,1,Four" in named and "One,OMIM:1,correct" not in named and "case-b" not in named
+    for named in (["case-b"], ["case-b", "case-a"], ["case-a", "case-b"]):
+        flags[1] = json.dumps(settings | {"report_cases": 0, "report_case_ids": named})
+        program.main(program.arguments().parse_args([*flags, "--output", str(tmp_path / "named.csv")]))
+        found = tables.read_csv(tmp_path / "named.csv", case_view.COLUMNS)
+        truths = found.loc[found["source"] == "truth"].sort_values("patient")["text"].tolist()
+        assert truths == [{"case-a": "One", "case-b": "Four"}[case] for case in named]
+        assert "case-" not in (tmp_path / "named.csv").read_text()
 
 
-def test_named_patients_are_shown_as_they_were_listed() -> None:
-    assert pick(CASES, ["case-b", "case-a"]) == ["case-b", "case-a"]
+def test_who_cannot_be_shown() -> None:
     cases = pd.concat([CASES, CASES.iloc[:1].assign(case_id="case-c", split="train")])
     for wrong, what in (("case-c", "is in train"), ("case-d", "is no patient of the cohort")):
         with pytest.raises(InputError, match=f"{wrong}, field rare.evaluation.report_case_ids: {what}"):

@@ -73,6 +73,7 @@ def test_every_config_dry_runs(tmp_path: Path, tiny_zip: Path, name: str) -> Non
     assert ("rule train_vision_student" in output) == (name in ("config", "paper", "smoke", "tissue_real"))
     # a student that sees already is not composed here
     assert ("rule align_student" in output) == (name in ("config", "smoke", "tissue_real"))
+    assert ("rule plot_sizes" in output) == (name == "paper")
     # where all patients are ranked, not a sample
     assert ("rule plot_ranking" in output) == (name in STUDIES)
 
@@ -286,6 +287,9 @@ def test_no_patients_asked_for_no_figure_of_patients(tmp_path: Path) -> None:
     (place(tmp_path) / "none.yaml").write_text("rare: {evaluation: {report_cases: 0}}\n")
     output = snakemake(tmp_path, "-n", "--configfile", "none.yaml").stdout
     assert "rule render_rare:" in output and "rule plot_cases:" not in output
+    named = "{report_cases: 0, report_case_ids: [case-0123456789ab]}"
+    (tmp_path / "named.yaml").write_text(f"rare: {{evaluation: {named}}}\n")
+    assert "rule plot_cases:" in snakemake(tmp_path, "-n", "--configfile", "named.yaml").stdout
 
 
 # what these show is no table of arms: the cohort, the slides, images

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 from mintflow import statistics
 from mintflow.metrics import BOUNDS
 
+RANKED = ["top1", "top10", "rank_top1", "rank_top10"]  # students that rank by likelihood have the last two
+
 
 def main(run: str, evaluation: str, annotations: str) -> None:
     """Print counts, then top-1 and top-10 of patients of known diseases with 95 % intervals."""
@@ -34,7 +36,7 @@ def main(run: str, evaluation: str, annotations: str) -> None:
     print(told.value_counts().sort_index().to_string(), end="\n\n")
     known = tested.index[(tested["split"] == "test") | tested["disease_id"].isin(profiles)]
     per_case = pd.read_parquet(f"{evaluation}/per_case.parquet")
-    rows = per_case[per_case["case_id"].isin(known) & per_case["metric"].isin(["top1", "top10"])]
+    rows = per_case[per_case["case_id"].isin(known) & per_case["metric"].isin(RANKED)]
     table = statistics.summarise(
         rows.assign(split="test"), {"test": ""}, BOUNDS, unit="publication", samples=2000, seed=7
     )

@@ -1,4 +1,4 @@
-"""Put together what is shown of a few test patients, named or drawn whatever the result, under numbers.
+"""Put together what is shown of a few test patients, named or drawn blindly, under numbers.
 
 Settings: {k, report_cases, report_case_ids, seed, arms}: length of the lists, how many patients are drawn,
 who is shown in their place, the seed of the draw, and whose lists are shown beside the teacher's.

@@ -1,4 +1,4 @@
-"""Test patients in full: what they have, what is true, what everyone lists; named or drawn, not by result.
+"""Test patients in full: what they have, what is true, what everyone lists; named by the user or drawn.
 
 Patients are numbered; nothing here tells who they are.
 """

@@ -139,8 +139,16 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         "training": list(flatten(material.training)),
         "preferences": list(flatten(material.preferences)),
         "versions": list(flatten(material.versions)),
-        "configuration": list(flatten(material.config)),
+        "configuration": list(flatten(_without_ids(material.config))),
     }
+
+
+def _without_ids(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without the ids of named patients: the report tells how many, and not who."""
+    evaluation = config["rare"]["evaluation"]
+    named = len(evaluation["report_case_ids"])
+    shown = evaluation | {"report_case_ids": f"{named} named" if named else "none"}
+    return {**config, "rare": config["rare"] | {"evaluation": shown}}
 
 
 def _splits(cases: pd.DataFrame) -> Iterator[tuple[str, int, int, int, str, str]]:
