@@ -35,7 +35,8 @@ RANKING, VISION_RANKING = (PLANS[track].ranking() for track in ("rare", "tissue"
 
 # Who ranks every candidate without a language model, as in metrics.csv.
 SCORING = TEACHER_ARMS + YARDSTICKS
-if any(arm.retrieval for arm in PLANS["rare"].arms.values()):
+READING = any(arm.retrieval for arm in PLANS["rare"].arms.values())  # profiles that are retrieved
+if READING:
     SCORING.append("retrieval")
 
 # Base models by folder name; arms and tracks may share one.
@@ -162,10 +163,10 @@ def trial_flag(wildcards):
     return "--trial" if RATE in wildcards.arm else ""
 
 
-def prompts_of(wildcards):
-    """What the arm reads of each patient."""
-    retrieval = PLANS["rare"].arm_of(wildcards.arm).retrieval
-    return f"{RARE}/retrieval/prompts.parquet" if retrieval else f"{RARE}/prompts.parquet"
+def prompts_in(folder):
+    """What an arm of the rare track reads of each patient."""
+    texts = {True: f"{folder}/retrieval/prompts.parquet", False: f"{folder}/prompts.parquet"}
+    return lambda wildcards: texts[PLANS["rare"].arm_of(wildcards.arm).retrieval]
 
 
 def variants_of(track):

@@ -22,10 +22,8 @@ _external_reading = part("rare.cohort", _reading) | {
     "sha256": None,
 }
 # Scores that came from a file are of the run's patients alone.
-EXTERNAL_SCORING = YARDSTICKS if TEACHER["kind"] == "scores" else TEACHER_ARMS + YARDSTICKS
-# Every arm but those that read retrieved text: retrieval is made for the run's own patients. Controls are for
-# these, too.
-WRITING = [name for name in PLANS["rare"].answering() if not PLANS["rare"].arm_of(name).retrieval]
+_fitted_anew = YARDSTICKS if TEACHER["kind"] == "scores" else TEACHER_ARMS + YARDSTICKS
+EXTERNAL_SCORING = _fitted_anew + (["retrieval"] if READING else [])
 
 
 use rule read_cohort as external_read_cohort with:
@@ -133,55 +131,3 @@ use rule annotate_genotypes as external_annotate_genotypes with:
     params:
         settings=section("rare.genotypes"),
         sheet=fixed([]),
-
-
-use rule build_prompts as external_build_prompts with:
-    input:
-        code=code("build_prompts"),
-        cases=f"{EXTERNAL}/cohort/cases.parquet",
-        phenotypes=f"{EXTERNAL}/cohort/phenotypes.parquet",
-        ic=f"{RARE}/knowledge/information_content.parquet",
-    output:
-        prompts=f"{EXTERNAL}/prompts.parquet",
-    log:
-        f"logs/{RUN}/external/build_prompts.log",
-    params:
-        settings=packed(
-            {
-                "prompt": config["rare"]["prompt"],
-                "k": config["rare"]["preferences"]["k"],
-                # rankings by pmi need the blank prompt; nobody answers it
-                "controls": ["blank"] if "blank" in EVALUATION["controls"] else [],
-                "seed": config["seed"],
-            }
-        ),
-
-
-use rule generate_answers as external_generate_answers with:
-    input:
-        code=code("generate_answers"),
-        base=base_of("rare"),
-        adapter=adapter_in(RARE, "rare"),
-        prompts=f"{EXTERNAL}/prompts.parquet",
-    output:
-        answers=f"{EXTERNAL}/evaluation/answers/{{arm}}.parquet",
-    log:
-        f"logs/{RUN}/external/generate_answers/{{arm}}.log",
-    benchmark:
-        f"benchmarks/{RUN}/external/generate_answers/{{arm}}.tsv"
-
-
-use rule rank_candidates as external_rank_candidates with:
-    input:
-        code=code("rank_candidates"),
-        base=base_of("rare"),
-        adapter=adapter_in(RARE, "rare"),
-        prompts=f"{EXTERNAL}/prompts.parquet",
-        candidates=f"{RARE}/knowledge/candidates.parquet",
-        cases=f"{EXTERNAL}/cohort/cases.parquet",
-    output:
-        rankings=f"{EXTERNAL}/evaluation/rankings/{{arm}}.parquet",
-    log:
-        f"logs/{RUN}/external/rank_candidates/{{arm}}.log",
-    benchmark:
-        f"benchmarks/{RUN}/external/rank_candidates/{{arm}}.tsv"

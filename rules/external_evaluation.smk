@@ -1,8 +1,8 @@
 """
-A further cohort, second part: scores of teacher and yardsticks, all metrics, and files for PhEval.
+A further cohort, third part: scores of teacher and yardsticks, all metrics, and files for PhEval.
 
 REQUIRED INPUTS:
-    what external.smk makes; results/{run}/rare/{cohort,knowledge,teacher}/
+    what external.smk and external_students.smk make; results/{run}/rare/{cohort,knowledge,teacher}/
 OUTPUTS: see external.smk
 """
 
@@ -28,7 +28,7 @@ rule score_external:
     benchmark:
         f"benchmarks/{RUN}/external/score_external/{{arm}}.tsv"
     wildcard_constraints:
-        arm=any_of(EXTERNAL_SCORING),
+        arm=any_of(_fitted_anew),
     conda:
         "../envs/train_teacher.yaml"
     threads: 1

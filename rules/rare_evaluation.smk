@@ -24,7 +24,7 @@ rule generate_answers:
         code=code("generate_answers"),
         base=base_of("rare"),
         adapter=adapter_in(RARE, "rare"),
-        prompts=prompts_of,
+        prompts=prompts_in(RARE),
     output:
         answers=f"{RARE}/evaluation/answers/{{arm}}.parquet",
     log:
@@ -65,7 +65,7 @@ rule rank_candidates:
         code=code("rank_candidates"),
         base=base_of("rare"),
         adapter=adapter_in(RARE, "rare"),
-        prompts=f"{RARE}/prompts.parquet",
+        prompts=prompts_in(RARE),
         candidates=f"{RARE}/knowledge/candidates.parquet",
         cases=f"{RARE}/cohort/cases.parquet",
     output:

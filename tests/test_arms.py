@@ -41,14 +41,13 @@ def test_who_ranks(root: Path) -> None:
     def ranking(**evaluation: Any) -> list[str]:
         return Plan(section(root, **given, evaluation=evaluation), "rare").ranking()
 
-    arms = ["base", "orpo", "orpo.seed7"]
+    arms = ["base", "orpo", "orpo.seed7", "rag"]
     assert ranking() == arms and ranking(ranking_cases=0) == []
     assert ranking(ranking_variants=["orpo-q2"]) == [*arms, "orpo-q2", "orpo-q2.seed7"]
     with pytest.raises(InputError, match=r"ranking_variants: orpo is no variant .*; there are orpo-q2$"):
         ranking(ranking_variants=["orpo"])
-    read = {"rag-small": {"arm": "rag", "student": {"base": {"name": "small"}}}}
     with pytest.raises(InputError, match=r"ranking_variants: rag-small is no variant .*; there are none$"):
-        section(root, arms=["orpo", "rag"], variants=read, evaluation={"ranking_variants": ["rag-small"]})
+        section(root, arms=["orpo", "rag"], evaluation={"ranking_variants": ["rag-small"]})
 
 
 def test_default_is_orpo_alone(root: Path) -> None:
@@ -148,7 +147,6 @@ def test_variants(root: Path) -> None:
         ({"x": {"arm": "base", "student": {"base": {"kind": "random"}}}}, "is another model"),
         ({"x": {"arm": "orpo", "student": {"merge": True}}}, "x.student.merge: is the same for all arms"),
         ({"teacher": {"arm": "orpo"}}, "is the name of another arm"),
-        ({"x": {"arm": "sft-truth", "preferences": {"unlabelled": True}}}, "nobody knows their true label"),
         ({"x": {"arm": "dpo"}}, "x.arm: dpo is not in rare.arms"),
         ({"x": {"arm": "base", "preferences": {"q": 1}}}, "base is not trained"),
         (
@@ -182,13 +180,6 @@ def test_comparisons_are_of_arms_that_the_run_has(root: Path) -> None:
         section(root, evaluation={"comparisons": [["retrieval", "similarity"]]})
     with pytest.raises(InputError, match=r"rare\.evaluation\.comparisons"):
         section(root, evaluation={"comparisons": [["orpo", "orpo"]]})
-
-
-def test_unlabelled_patients_are_for_variants_beside_sft_truth(root: Path) -> None:
-    more = {"x": {"arm": "orpo", "preferences": {"unlabelled": True}}}
-    assert section(root, arms=["orpo", "sft-truth"], variants=more)["variants"] == more
-    with pytest.raises(InputError, match="sft-truth has no true label for them"):
-        section(root, arms=["orpo", "sft-truth"], preferences={"unlabelled": True})
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,15 @@ def test_a_further_cohort_is_evaluated_without_training(finished: tuple[Path, fl
     for arm in ("base", "orpo", "teacher"):
         assert len(list((external / f"pheval/{arm}/pheval_disease_results").glob("*.parquet"))) == 4
     assert "Nothing to be done" in snakemake(folder, "--cores", "2", "external", *SMOKE, *given).stdout
+    (folder / "reading.yaml").write_text("rare: {arms: [orpo, rag]}\n")
+    output = snakemake(folder, "--cores", "2", "external", *SMOKE, "reading.yaml", *given).stdout
+    assert not re.findall(r"^rule (train_student|retrieve_profiles):", output, flags=re.M)
+    with open(external / "metrics.csv", encoding="utf-8") as table:
+        more = {(row["arm"], row["metric"]) for row in csv.DictReader(table)}
+    assert {arm for arm, _ in more} == {row["arm"] for row in rows} | {"rag", "retrieval"}
+    assert ("rag", "rank_top1") in more
+    shown = io.read_parquet(external / "retrieval/prompts.parquet", ["case_id"])["case_id"]
+    assert set(shown) == set(io.read_parquet(external / "cohort/cases.parquet")["case_id"])
 
 
 KILLER = """\

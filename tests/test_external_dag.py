@@ -91,3 +91,18 @@ def test_scores_from_a_file_leave_the_teacher_out(tmp_path: Path) -> None:
     output = snakemake(tmp_path, "-n", "external", "--configfile", "kind.yaml").stdout
     scored = [text for name, text in blocks(output) if name == "score_external"]
     assert len(scored) == 4 and not any("arm=teacher" in text for text in scored)
+
+
+def test_arms_that_read_profiles_are_shown_those_of_the_new_patients(tmp_path: Path) -> None:
+    zip_of(place(tmp_path) / "few.zip", [phenopacket(1, 100001, 11)])
+    (tmp_path / "arms.yaml").write_text("rare: {arms: [orpo, rag, orpo+rag]}\nexternal: few.zip\n")
+    output = snakemake(tmp_path, "-n", "external", "--configfile", "arms.yaml").stdout
+    jobs = blocks(output)
+    assert [name for name, _ in jobs].count("external_retrieve_profiles") == 1
+    reading = {"rag", "orpo+rag"}
+    for rule in ("external_generate_answers", "external_rank_candidates"):
+        arms = {re.search(r"wildcards: arm=(\S+)", text)[1]: text for name, text in jobs if name == rule}
+        assert arms.keys() == {"base", "orpo", *reading}
+        assert {arm for arm, text in arms.items() if "external/retrieval/prompts.parquet" in text} == reading
+    scored = [text for name, text in jobs if name == "score_external"]
+    assert scored and not any("arm=retrieval" in text for text in scored)

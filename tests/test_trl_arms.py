@@ -18,6 +18,7 @@ import test_trainer
 import tiny_vision
 from mintflow import base_models, io, models, trainer, training, trl_arms
 from mintflow.adapters import add_adapter
+from mintflow.conversations import answer, text_of, typed
 from mintflow.tokenization import Pair
 from test_trainer import assert_same_run, command, encoded, interrupt, log_of
 from test_trainer import inputs as _inputs  # noqa: F401
@@ -129,6 +130,16 @@ def test_the_head_reads_labelled_positions_alone(
     assert loss == pytest.approx(whole, rel=1e-5)
     assert float(expected.abs().max()) > 0
     torch.testing.assert_close(slopes, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_the_teachers_first_name_stands_where_nobody_knows_the_truth(tmp_path: Path) -> None:
+    chosen, named = answer("1. Marfan syndrome, type 1.\n2. Other"), answer("1. Noonan syndrome")
+    table = pd.DataFrame({"case_id": ["a", "b"], "chosen": [chosen] * 2, "truth": [named, None]})
+    io.write_parquet(typed(table, ["chosen", "truth"]), tmp_path / "pairs.parquet")
+    rows = io.read_parquet(tmp_path / "pairs.parquet").to_dict("records")
+    found = [text_of(list(row["chosen"])) for row in training.rows_of(rows, "sft-truth")]
+    assert found == ["1. Noonan syndrome", "1. Marfan syndrome, type 1."]
+    assert {text_of(list(row["chosen"])) for row in training.rows_of(rows, "sft")} == {text_of(chosen)}
 
 
 def test_sft_is_told_which_held_out_list_is_likelier(inputs: Path, tmp_path: Path) -> None:

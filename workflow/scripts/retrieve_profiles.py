@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,10 @@ def main(args: argparse.Namespace) -> None:
     io.write_parquet(typed(shown, ["prompt"]), args.output_prompts)
     io.write_parquet(retrieved, args.output_retrieved)
     io.write_parquet(rank_table(scores, case_ids, disease_ids), args.output_scores)
-    io.write_json({"arm": "retrieval", **summary(scores, cohort, disease_ids)}, args.output_summary)
+    # patients of a further cohort may have a disease that is no candidate
+    ranked = cohort.cases["disease_id"].isin(disease_ids).to_numpy()
+    known = replace(cohort, cases=cohort.cases[ranked].reset_index(drop=True))
+    io.write_json({"arm": "retrieval", **summary(scores[ranked], known, disease_ids)}, args.output_summary)
     cli.log.info("%d prompts with up to %d of %d documents", len(shown), keys["top_k"], len(documents))
 
 

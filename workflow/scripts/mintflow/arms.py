@@ -187,15 +187,11 @@ class Plan:
         return [run_name(arm, seed) for arm in self.arms.values() for seed in arm.seeds]
 
     def ranking(self) -> list[str]:
-        """Those of them that rank candidates by likelihood: none with retrieval, variants if named."""
+        """Those of them that rank candidates by likelihood: variants only if named."""
         if self._evaluation["ranking_cases"] == 0:
             return []
         asked = self._evaluation["ranking_variants"]
-        arms = [
-            arm
-            for arm in self.arms.values()
-            if not arm.retrieval and (arm.parent is None or arm.name in asked)
-        ]
+        arms = [arm for arm in self.arms.values() if arm.parent is None or arm.name in asked]
         return [run_name(arm, seed) for arm in arms for seed in arm.seeds]
 
     def arm_of(self, run: str) -> Arm:

@@ -19,7 +19,7 @@ import jsonschema
 import yaml
 
 from .addresses import refused
-from .arms import CONTROLS, PRIMARY, RANKED, RETRIEVAL, varied
+from .arms import CONTROLS, PRIMARY, RANKED, varied
 from .errors import InputError
 
 _LARGEST = 2**31 - 1
@@ -184,8 +184,6 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
         kinds = (*schema["properties"][track]["properties"]["arms"]["items"]["enum"], "base", *SCORING)
         section = config[track]
         runs = track in config["tracks"]
-        if section["preferences"].get("unlabelled") and "sft-truth" in section["arms"]:
-            yield f"{track}.preferences.unlabelled: arm sft-truth has no true label for them; use a variant"
         if runs:
             yield from _other_base(bases, section["student"]["base"], f"{track}.student")
         for name, variant in section["variants"].items():
@@ -218,7 +216,7 @@ def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:
     known = ["base", *section["arms"], *section["variants"], *controls, *sorted(rankers)]
     for name in sorted({name for pair in section["evaluation"]["comparisons"] for name in pair} - set(known)):
         yield f"{track}.evaluation.comparisons: {name} is no arm of this run; there are {', '.join(known)}"
-    variants = [name for name, own in section["variants"].items() if own["arm"] not in RETRIEVAL]
+    variants = section["variants"]
     for name in sorted(set(section["evaluation"]["ranking_variants"]) - set(variants)):
         there = f"there are {', '.join(variants)}" if variants else "there are none"
         yield f"{track}.evaluation.ranking_variants: {name} is no variant of this run to rank; {there}"
@@ -248,8 +246,6 @@ def _bad_variant(
         yield f"{where}: {kind} is not trained, so preferences and teacher change nothing"
     if "k" in lists:
         yield f"{where}.preferences.k: stands in the prompts, which all arms share; use another run"
-    if kind == "sft-truth" and lists.get("unlabelled"):
-        yield f"{where}.preferences.unlabelled: nobody knows their true label"
     if "merge" in student:
         yield f"{where}.student.merge: is the same for all arms"
     if track == "tissue" and {"vision", "alignment"} & set(student):

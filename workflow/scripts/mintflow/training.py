@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import budget, trainer
+from .conversations import answer, text_of
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from .collate import ExtraInputs
+    from .conversations import Messages
     from .tokenization import ChatEncoder, Pair
 
 Rows = Sequence[Mapping[str, Any]]
@@ -29,17 +31,26 @@ def columns(objective: str, settings: Mapping[str, Any]) -> list[str]:
 
 
 def rows_of(rows: Rows, objective: str) -> list[dict[str, Any]]:
-    """The table's rows as the objective sees them: for sft-truth the true label alone is the chosen list."""
+    """The table's rows as the objective sees them.
+
+    For sft-truth the true label alone is the chosen list; where nobody knows it, the teacher's first name.
+    """
     if objective != "sft-truth":
         return [dict(row) for row in rows]
-    return [{**row, "chosen": row["truth"]} for row in rows]
+    return [
+        {**row, "chosen": first_of(row["chosen"]) if row["truth"] is None else row["truth"]} for row in rows
+    ]
+
+
+def first_of(messages: Messages) -> Messages:
+    """The list of the first name alone."""
+    return answer(text_of(messages).partition("\n")[0])
 
 
 def with_candidates(
     pairs: Sequence[Pair], rows: Rows, encoder: ChatEncoder, settings: Mapping[str, Any]
 ) -> list[Pair]:
     """For listwise: the candidates of every pair. ``rows`` are those that the pairs were made of."""
-    from .conversations import text_of
     from .lists import parse_list
     from .listwise import add_candidates
 
