@@ -59,7 +59,7 @@ use rule retrieve_profiles as external_retrieve_profiles with:
     benchmark:
         f"benchmarks/{RUN}/external/retrieve_profiles.tsv"
     params:
-        settings=packed(retrieval_settings(_external_controls)),
+        settings=packed({**RETRIEVING, "controls": _external_controls}),
 
 
 use rule generate_answers as external_generate_answers with:

