@@ -169,6 +169,10 @@ def test_whole_evaluation(world: World) -> None:
     assert both["n"] == 14
     assert both["value"] == pytest.approx(sum(part["value"] * part["n"] for part in parts) / 14)
     assert rows.loc[("orpo", "rank_top1"), ["value", "n"]].tolist() == [1, 4]
+    # beside it, on the same patients, whoever scores every candidate
+    assert rows.loc[("teacher", "rank_top1"), ["value", "n"]].tolist() == [1, 4]
+    tested = result.comparisons.set_index(["arm_a", "arm_b", "metric"])
+    assert tested.loc[("orpo", "prior", "rank_mrr"), "n"] == 4
     # an arm of empty answers stays in every denominator
     assert rows.loc[("base", "top1"), ["value", "n"]].tolist() == [0, 12]
     assert rows.loc[("base", "parse_failure"), "value"] == rows.loc[("base", "ungrounded"), "value"] == 1

@@ -226,7 +226,7 @@ def score_scores(study: Study, ranks: Ranks, arm: str) -> pd.DataFrame:
 
 
 def score_rankings(study: Study, ranks: Ranks, arm: str) -> pd.DataFrame:
-    """Metrics of a closed-set ranking of the cases in ``ranks``, columns ``PER_CASE``."""
+    """Metrics of a ranking of all candidates, of the cases in ``ranks``, columns ``PER_CASE``."""
     found = {
         case.case_id: score_closed_set(ranks[case.case_id], case.disease_id, study.labels)
         for case in study.cases.itertuples(index=False)
@@ -251,7 +251,8 @@ def measure_arms(
         answers: arm to the file of its written answers.
         ranks: arm to its ranks of every candidate.
         rankings: arm to the file of its ranking by likelihood, of ``sample`` alone.
-        sample: patients of these rankings; none leaves them out.
+        sample: patients of these rankings, of whom those of ``ranks`` get the same metrics; none leaves
+            both out.
 
     Returns:
         A table of ``PER_CASE`` for each arm and kind, and the grounded list items, columns ``GROUNDED``.
@@ -263,8 +264,11 @@ def measure_arms(
         grounded.append(ground_answers(written, arm, grounder, study.labels))
         per_case.append(score_answers(study, written, grounded[-1], arm))
     per_case += [score_scores(study, found, arm) for arm, found in ranks.items()]
-    for arm, path in rankings.items() if sample else ():
-        per_case.append(score_rankings(study, read_ranks(path, arm, sample, study.labels), arm))
+    if sample and rankings:
+        likelihoods = {arm: read_ranks(path, arm, sample, study.labels) for arm, path in rankings.items()}
+        # beside them, on the same patients, whoever scores every candidate
+        scored = {arm: {case_id: found[case_id] for case_id in sample} for arm, found in ranks.items()}
+        per_case += [score_rankings(study, found, arm) for arm, found in (likelihoods | scored).items()]
     return per_case, pd.concat(grounded, ignore_index=True) if grounded else pd.DataFrame(columns=GROUNDED)
 
 

@@ -93,7 +93,7 @@ def ranking_figure(metrics: pd.DataFrame, *, simulated: bool, track: str = "rare
     The first panel is of the patients of seen diseases, the second of all held-out ones.
 
     Args:
-        metrics: as of ``metrics_figure``; of arms that write lists the ``rank_*`` rows.
+        metrics: as of ``metrics_figure``; the ``rank_*`` rows are drawn, all of the same patients.
         simulated: as of ``metrics_figure``.
         track: ``rare``.
 
@@ -105,7 +105,7 @@ def ranking_figure(metrics: pd.DataFrame, *, simulated: bool, track: str = "rare
     ranked = metrics["metric"].str.startswith(_RANKED)
     if not (writes & ranked).any():
         raise InputError("holds no ranking of a student", file="metrics", field="metric")
-    table = metrics[writes == ranked].assign(metric=lambda rows: rows["metric"].str.removeprefix(_RANKED))
+    table = metrics[ranked].assign(metric=lambda rows: rows["metric"].str.removeprefix(_RANKED))
     parts = {"a  Seen diseases": "", "b  All held-out patients": "_all"}
     rows = {
         suffix: {

@@ -30,7 +30,7 @@ _FURTHER = (
     ("Every disease counted equally (macro)", "{}_macro", ("top1", "top3", "top10", "mrr")),
     ("A disease of the same phenotypic series counted as right", "{}_lenient", ("top1", "top3", "top10")),
     (
-        "Closed set: the candidates ranked by the model's own likelihood",
+        "All candidates ranked, by a student's own likelihood or a ranker's score",
         "rank_{}",
         ("top1", "top3", "top10", "mrr"),
     ),
