@@ -8,7 +8,7 @@ OUTPUTS:
     section         = results/{run}/rare/section.html
 """
 
-# Of a sample of patients a student's ranking could not stand beside that of a teacher who ranks them all.
+# A sample is of patients of seen diseases alone, and the figure is of all held-out ones, too.
 ALL_RANKED = bool(RANKING) and EVALUATION["ranking_cases"] is None
 
 FIGURES = [

@@ -46,6 +46,11 @@ def test_who_ranks(root: Path) -> None:
     assert ranking(ranking_variants=["orpo-q2"]) == [*arms, "orpo-q2", "orpo-q2.seed7"]
     with pytest.raises(InputError, match=r"ranking_variants: orpo is no variant .*; there are orpo-q2$"):
         ranking(ranking_variants=["orpo"])
+    base = {"kind": "hub", "id": "o/small", "revision": "1", "name": "small"}
+    read = {"rag-small": {"arm": "rag", "student": {"base": base}}}
+    asked = {"ranking_variants": ["rag-small"]}
+    plan = Plan(section(root, arms=["orpo", "rag"], variants=read, evaluation=asked), "rare")
+    assert plan.ranking() == ["base", "orpo", "rag", "rag-small"]
     with pytest.raises(InputError, match=r"ranking_variants: rag-small is no variant .*; there are none$"):
         section(root, arms=["orpo", "rag"], evaluation={"ranking_variants": ["rag-small"]})
 

@@ -77,3 +77,11 @@ def test_where_the_base_is_to_be_had(changes: dict, words: str) -> None:
 def test_no_held_out_pairs_is_said() -> None:
     card = model_card(BASE, SETTINGS, SUMMARY | {"metrics": {}}, DATA)
     assert "| none | no held-out pairs |" in card
+
+
+def test_card_says_whose_truth_nobody_knows() -> None:
+    truth = SUMMARY | {"arm": "sft-truth"}
+    card = model_card(BASE, SETTINGS, truth, DATA)
+    assert "The teacher's lists were not used." in card
+    mixed = model_card(BASE, SETTINGS, truth | {"without_truth": 370}, DATA)
+    assert "Of 370 nobody knows the true one" in mixed and "were not used" not in mixed

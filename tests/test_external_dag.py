@@ -93,16 +93,25 @@ def test_scores_from_a_file_leave_the_teacher_out(tmp_path: Path) -> None:
     assert len(scored) == 4 and not any("arm=teacher" in text for text in scored)
 
 
+def _reads(jobs: list[tuple[str, str]], rule: str, path: str) -> tuple[set[str], set[str]]:
+    """All arms of a rule, and those that read a file."""
+    arms = {re.search(r"wildcards: arm=(\S+)", text)[1]: text for name, text in jobs if name == rule}
+    return set(arms), {arm for arm, text in arms.items() if path in text}
+
+
 def test_arms_that_read_profiles_are_shown_those_of_the_new_patients(tmp_path: Path) -> None:
     zip_of(place(tmp_path) / "few.zip", [phenopacket(1, 100001, 11)])
     (tmp_path / "arms.yaml").write_text("rare: {arms: [orpo, rag, orpo+rag]}\nexternal: few.zip\n")
-    output = snakemake(tmp_path, "-n", "external", "--configfile", "arms.yaml").stdout
-    jobs = blocks(output)
+    jobs = blocks(snakemake(tmp_path, "-n", "external", "evaluate", "--configfile", "arms.yaml").stdout)
     assert [name for name, _ in jobs].count("external_retrieve_profiles") == 1
     reading = {"rag", "orpo+rag"}
+    arms = {"base", "orpo", *reading}
     for rule in ("external_generate_answers", "external_rank_candidates"):
-        arms = {re.search(r"wildcards: arm=(\S+)", text)[1]: text for name, text in jobs if name == rule}
-        assert arms.keys() == {"base", "orpo", *reading}
-        assert {arm for arm, text in arms.items() if "external/retrieval/prompts.parquet" in text} == reading
+        assert _reads(jobs, rule, "default/external/retrieval/prompts.parquet") == (arms, reading)
+        assert _reads(jobs, rule, "default/external/prompts.parquet") == (arms, arms - reading)
+    arms, rankings = _reads(jobs, "rank_candidates", "default/rare/retrieval/prompts.parquet")
+    assert arms == {"base", "orpo", *reading} and rankings == reading
+    arms, answers = _reads(jobs, "generate_answers", "default/rare/retrieval/prompts.parquet")
+    assert arms > {"base", "orpo-blank"} and answers == reading
     scored = [text for name, text in jobs if name == "score_external"]
     assert scored and not any("arm=retrieval" in text for text in scored)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mintflow import cli, io, retrieval, settings
 from mintflow.conversations import typed
+from mintflow.external import OUT_OF_SET
 from mintflow.features import Cohort
 from mintflow.ontology import Ontology
 from mintflow.prompts import Template
@@ -80,8 +81,8 @@ def main(args: argparse.Namespace) -> None:
     io.write_parquet(typed(shown, ["prompt"]), args.output_prompts)
     io.write_parquet(retrieved, args.output_retrieved)
     io.write_parquet(rank_table(scores, case_ids, disease_ids), args.output_scores)
-    # patients of a further cohort may have a disease that is no candidate
-    ranked = cohort.cases["disease_id"].isin(disease_ids).to_numpy()
+    # patients of a further cohort may have a disease that is no candidate, the run's own may not
+    ranked = ~cohort.in_split(OUT_OF_SET)
     known = replace(cohort, cases=cohort.cases[ranked].reset_index(drop=True))
     io.write_json({"arm": "retrieval", **summary(scores[ranked], known, disease_ids)}, args.output_summary)
     cli.log.info("%d prompts with up to %d of %d documents", len(shown), keys["top_k"], len(documents))

@@ -119,7 +119,9 @@ def main(args: argparse.Namespace) -> None:
         data["images"] = gallery.digest()
     else:
         encoder = ChatEncoder(tokenizer, ends, template_kwargs)
-    pairs, dropped = {}, {}
+    pairs, dropped, without_truth = {}, {}, 0
+    if objective == "sft-truth":
+        without_truth = int(io.read_parquet(args.train, ["truth"])["truth"].isna().sum())
     for name, path in (("train", args.train), ("validation", args.validation)):
         pairs[name], dropped[name] = _read_pairs(path, encoder, settings, objective, gallery is not None)
     standard = pairs["train"]
@@ -198,6 +200,7 @@ def main(args: argparse.Namespace) -> None:
         summary = summarize(student, history, device, settings) | {
             "pairs": {name: len(items) for name, items in pairs.items()},
             "dropped": dropped,
+            **({"without_truth": without_truth} if without_truth else {}),
             "data": data,
             "base": base["id"],
             "arm": objective,

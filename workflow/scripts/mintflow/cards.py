@@ -60,7 +60,7 @@ OBJECTIVES = {
     "the log odds ratio of its first against its last {things}.",
     "sft": "The objective is the likelihood of the teacher's first {things} (supervised fine-tuning by TRL).",
     "sft-truth": "The objective is the likelihood of the true one of the {things} alone (supervised\n"
-    "fine-tuning by TRL); the teacher's lists were not used.",
+    "fine-tuning by TRL).",
     "dpo": "The objective is direct preference optimisation (Rafailov et al., arXiv 2305.18290) by TRL: the\n"
     "teacher's first {things} against its last.",
     "listwise": "The objective is the likelihood of the teacher's first {things}, and the divergence of the\n"
@@ -106,6 +106,12 @@ def model_card(
     lora, training = settings["lora"], settings["training"]
     arm = summary["arm"]
     words["title"], words["objective"] = TITLES[arm], OBJECTIVES[arm].format(**words)
+    if unlabelled := summary.get("without_truth", 0):
+        words["objective"] += (
+            f"\nOf {unlabelled} nobody knows the true one: the teacher's first stood for it."
+        )
+    elif arm == "sft-truth":
+        words["objective"] += "\nThe teacher's lists were not used."
     if arm == "orpo" and settings["orpo"]["odds_scope"] == "decisions":
         words["objective"] += "\nThe odds are of the tokens alone that decide between names."
     loadable = base.get("hub_id")

@@ -1,7 +1,8 @@
 """All arms on the same patients: answers grounded, every metric of every case, nothing left out.
 
 An arm is a written answer a case (students), a score a case and candidate
-(teacher, yardsticks), or a ranking by likelihood of a sample of the cases.
+(teacher, yardsticks), or a ranking by likelihood of a sample of the cases; on these
+whoever scores every candidate is measured the same way.
 """
 
 from __future__ import annotations

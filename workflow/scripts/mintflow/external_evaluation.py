@@ -50,7 +50,7 @@ def measured(per_case: Sequence[pd.DataFrame], *, has_teacher: bool) -> pd.DataF
 
 
 def everybody(per_case: pd.DataFrame) -> pd.DataFrame:
-    """The rows once more as split ``ALL``, but for rankings by likelihood, which take a sample of the set."""
+    """The rows once more as split ``ALL``, but for ``rank_*``, which is of a sample of the set."""
     again = per_case[~per_case["metric"].isin(RANKING_METRICS)].assign(split=ALL)
     return pd.concat([per_case[per_case["split"] == IN_SET], again], ignore_index=True)
 

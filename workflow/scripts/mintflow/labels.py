@@ -63,7 +63,7 @@ def _trained(thing: str) -> tuple[Arm, ...]:
             "sft-truth",
             "SFT on the truth",
             STUDENT,
-            f"The same model trained to write the true {thing} alone: no teacher.",
+            f"The same model trained to write the true {thing} alone, where it is known.",
             f"supervised training on the true {thing} (SFT)",
         ),
         Arm(

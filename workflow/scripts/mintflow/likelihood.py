@@ -319,6 +319,24 @@ def check_masking(model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chu
     require_equal(shared, alone)
 
 
+def require_within_window(model: torch.nn.Module, tokens: int) -> None:
+    """Layers with a sliding window forget what is further back, and the block mask does not know it.
+
+    Raises:
+        InputError: the model has such layers, and a prompt with its longest candidate is ``tokens`` long,
+            more than they see.
+    """
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    slides = getattr(config, "layer_types", None) or (["sliding"] if window else [])
+    if window and any("sliding" in kind for kind in slides) and tokens > window:
+        raise InputError(
+            f"a prompt and a candidate have {tokens} tokens, of which some layers of this model see {window}: "
+            "set ranking_cases to 0, or shorten the prompts (retrieval: top_k, max_terms)",
+            field="rare.evaluation.ranking_cases",
+        )
+
+
 def require_equal(shared: float, alone: float) -> None:
     """Log-probabilities of one candidate, computed beside others and by itself.
 
@@ -365,6 +383,8 @@ def rank_candidates(
     trie = build_trie(lines)
     tokens = sum(map(len, lines))
     cli.log.info("%d candidates, %d tokens in %d trie nodes", len(names), tokens, len(trie.tokens))
+    longest = max(len(encoder.prompt_ids(prompt)) for prompt in (*prompts, *(blanks or ())))
+    require_within_window(model, longest + max(trie.depths) + 1)
     check_masking(model, encoder.prompt_ids(prompts[0]), trie, chunk)
     without: dict[tuple[int, ...], NDArray[np.float64]] = {}
     total = np.empty((len(prompts), len(names)))

@@ -205,7 +205,7 @@ def score_ranks(
 
 
 def score_closed_set(ranks: Mapping[str, int], truth: str, labels: Labels) -> dict[str, float]:
-    """``RANKING_METRICS`` of a ranking by likelihood (canonical label -> rank)."""
+    """``RANKING_METRICS`` of a ranking of all candidates (canonical label -> rank)."""
     found = hits(*_positions(ranks, truth, labels))
     return {name: found[name.removeprefix("rank_")] for name in RANKING_METRICS}
 

@@ -19,7 +19,7 @@ from .errors import InputError
 from .figure_style import FAINT, INK, PANEL_TITLE, blank, header, settle, style
 
 _TOPS = {"top1": "o", "top3": "s", "top5": "^", "top10": "^", "macro_f1": "D"}
-# metrics of a ranking by likelihood
+# metrics of a ranking of all candidates
 _RANKED = "rank_"
 # which of them a track shows, and how it words the figure
 _TRACKS: dict[str, dict[str, Any]] = {
@@ -98,13 +98,16 @@ def ranking_figure(metrics: pd.DataFrame, *, simulated: bool, track: str = "rare
         track: ``rare``.
 
     Raises:
-        InputError: no arm that writes lists was ranked.
+        InputError: no arm that writes lists was ranked, or nobody else has ``rank_*`` rows, as in a table
+            of an earlier version.
     """
     terms, words = _TRACKS[track], labels.TRACKS[track]
     writes = metrics["arm"].map(lambda key: words.arm(key).writes_lists)
     ranked = metrics["metric"].str.startswith(_RANKED)
     if not (writes & ranked).any():
         raise InputError("holds no ranking of a student", file="metrics", field="metric")
+    if (~writes).any() and not (~writes & ranked).any():
+        raise InputError("holds rank_* rows of students alone: make it anew", file="metrics", field="metric")
     table = metrics[ranked].assign(metric=lambda rows: rows["metric"].str.removeprefix(_RANKED))
     parts = {"a  Seen diseases": "", "b  All held-out patients": "_all"}
     rows = {
