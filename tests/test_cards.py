@@ -84,4 +84,4 @@ def test_card_says_whose_truth_nobody_knows() -> None:
     card = model_card(BASE, SETTINGS, truth, DATA)
     assert "The teacher's lists were not used." in card
     mixed = model_card(BASE, SETTINGS, truth | {"without_truth": 370}, DATA)
-    assert "Of 370 nobody knows the true one" in mixed and "were not used" not in mixed
+    assert "Of 370 nobody knows it" in mixed and "were not used" not in mixed

@@ -190,5 +190,5 @@ def test_a_window_that_slides_past_the_prompt_is_refused(base) -> None:
     lk.require_within_window(student, 10_000)
     student.config.layer_types = ["full_attention", "sliding_attention"]
     lk.require_within_window(student, 100)
-    with pytest.raises(InputError, match=r"ranking_cases: a prompt .* 101 tokens, of which .* see 100"):
+    with pytest.raises(InputError, match=r"ranking_cases: a prompt .* 101 tokens, and .* see 100"):
         lk.require_within_window(student, 101)

@@ -107,9 +107,7 @@ def model_card(
     arm = summary["arm"]
     words["title"], words["objective"] = TITLES[arm], OBJECTIVES[arm].format(**words)
     if unlabelled := summary.get("without_truth", 0):
-        words["objective"] += (
-            f"\nOf {unlabelled} nobody knows the true one: the teacher's first stood for it."
-        )
+        words["objective"] += f"\nOf {unlabelled} nobody knows it: the teacher's first stood in its place."
     elif arm == "sft-truth":
         words["objective"] += "\nThe teacher's lists were not used."
     if arm == "orpo" and settings["orpo"]["odds_scope"] == "decisions":

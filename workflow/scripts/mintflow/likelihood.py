@@ -331,7 +331,7 @@ def require_within_window(model: torch.nn.Module, tokens: int) -> None:
     slides = getattr(config, "layer_types", None) or (["sliding"] if window else [])
     if window and any("sliding" in kind for kind in slides) and tokens > window:
         raise InputError(
-            f"a prompt and a candidate have {tokens} tokens, of which some layers of this model see {window}: "
+            f"a prompt and a candidate have {tokens} tokens, and some layers of this model see {window}: "
             "set ranking_cases to 0, or shorten the prompts (retrieval: top_k, max_terms)",
             field="rare.evaluation.ranking_cases",
         )
