@@ -275,7 +275,7 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
     snakemake(finished[0], "evaluate", "--cores", "2", *arms, timeout=900)
     more = {"sft-truth", "dpo"}
     for track, wanted in (
-        ("rare", ARMS | more | {"rag", "orpo+rag", "orpo-hard", "orpo-more", "retrieval"}),
+        ("rare", ARMS | more | {"rag", "orpo+rag", "orpo-hard", "orpo-more", "sft-truth-more", "retrieval"}),
         ("tissue", TISSUE_ARMS | {"sft", "listwise", "orpo-few"}),
     ):
         rows = _metrics(finished[0], track)
@@ -302,6 +302,14 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
         pairs = {(row["arm_a"], row["arm_b"]) for row in csv.DictReader(table)}
     assert {("orpo", other) for other in (*more, "rag")} < pairs
     assert {("orpo-hard", "orpo"), ("orpo-more", "orpo"), ("rag", "base")} < pairs
+    assert ("sft-truth-more", "sft-truth") in pairs
+    truth = {
+        name: json.loads((rare / f"student/{name}/training.json").read_text()).get("without_truth", 0)
+        for name in ("sft-truth", "sft-truth-more")
+    }
+    assert truth["sft-truth"] == 0 < truth["sft-truth-more"]
+    ranked = {row["arm"] for row in _metrics(finished[0], "rare") if row["metric"] == "rank_top1"}
+    assert ranked > {"rag", "orpo+rag", "teacher", "retrieval", "sft-truth"}
     pairs_of = {
         name: json.loads((rare / f"{name}/summary.json").read_text())
         for name in ("preferences", "preferences-orpo-more")
