@@ -14,7 +14,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from . import labels
 from .arm_panels import HUES, Rows, arm_panel, interval, places, rows_of, share_axis
-from .arms import PRIMARY
+from .arms import OBJECTIVES
 from .errors import InputError
 from .figure_style import FAINT, INK, PANEL_TITLE, blank, header, settle, style
 
@@ -47,8 +47,8 @@ def metrics_figure(
         metrics: columns arm, metric, value, ci_low, ci_high, n; values are shares in [0, 1].
         simulated: whether the patients are simulated; written on the figure.
         track: ``rare`` or ``tissue``.
-        variants: draw the variants, and the untuned and the ORPO student to compare them with, in place of
-            all other arms.
+        variants: draw the variants, and the untuned and the trained students to compare them with, in
+            place of all other arms.
 
     Raises:
         InputError: none of the track's top-k metrics is in the table.
@@ -129,7 +129,7 @@ def ranking_figure(metrics: pd.DataFrame, *, simulated: bool, track: str = "rare
 
 def _is_drawn(arm: labels.Arm, variants: bool) -> bool:
     if variants:
-        return arm.group == labels.VARIANT or arm.key in ("base", PRIMARY)
+        return arm.group == labels.VARIANT or arm.key in ("base", *OBJECTIVES)
     return arm.group != labels.VARIANT
 
 

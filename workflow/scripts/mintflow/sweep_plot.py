@@ -24,8 +24,16 @@ _KEYS = {
     "student.orpo.beta": "Weight of the odds ratio (beta)",
     "student.dpo.beta": "DPO: beta",
     "teacher": "Teacher of the pairs",
+    "preferences.unlabelled": "Pairs of patients without a diagnosis",
+    "student.orpo.nll_scope": "Scope of the likelihood",
+    "student.orpo.odds_scope": "Scope of the odds",
+    "student.training.budget": "What is equal between arms",
+    "student.training.epochs": "Passes of ORPO that set the budget",
 }
-_VALUES = {"bottom": "last", "hard": "next", "teacher-phenotype": "phenotype\nonly", "teacher": "all it sees"}
+_VALUES = {
+    **{"bottom": "last", "hard": "next", "True": "yes", "False": "no"},
+    **{"teacher-phenotype": "phenotype\nonly", "teacher": "all it sees"},
+}
 _METRICS = {"rare": ("top1", "car", "ungrounded"), "tissue": ("top1", "car", "ungrounded")}
 _SPREAD = 8  # values that differ by more than this factor get a logarithmic axis
 
