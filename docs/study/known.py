@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 from mintflow import statistics
 from mintflow.metrics import BOUNDS
 
-RANKED = ["top1", "top10", "rank_top1", "rank_top10"]  # students that rank have the last two, rankers all
+RANKED = ["rank_top1", "rank_top10"]
 
 
 def main(run: str, evaluation: str, annotations: str) -> None:
