@@ -272,7 +272,7 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
     assert not {"read_cohort", "align_student", "train_teacher"} & set(
         re.findall(r"^rule (\w+):", planned, flags=re.M)
     )
-    snakemake(finished[0], "evaluate", "--cores", "2", *arms, timeout=1500)
+    snakemake(finished[0], "evaluate", "--cores", "2", *arms, timeout=900)
     more = {"sft-truth", "dpo"}
     for track, wanted in (
         ("rare", ARMS | more | {"rag", "orpo+rag", "orpo-hard", "orpo-more", "sft-truth-more", "retrieval"}),

@@ -119,12 +119,14 @@ def main(args: argparse.Namespace) -> None:
         data["images"] = gallery.digest()
     else:
         encoder = ChatEncoder(tokenizer, ends, template_kwargs)
-    pairs, dropped, without_truth = {}, {}, 0
-    if objective == "sft-truth":
-        without_truth = int(io.read_parquet(args.train, ["truth"])["truth"].isna().sum())
+    pairs, dropped = {}, {}
     for name, path in (("train", args.train), ("validation", args.validation)):
         pairs[name], dropped[name] = _read_pairs(path, encoder, settings, objective, gallery is not None)
-    standard = pairs["train"]
+    standard, without_truth = pairs["train"], 0
+    if objective == "sft-truth":
+        table = io.read_parquet(args.train, ["case_id", "truth"])
+        unknown = set(table.loc[table["truth"].isna(), "case_id"])
+        without_truth = sum(pair.case_id in unknown for pair in pairs["train"])
     if args.standard or objective == "sft-truth":
         standard, _ = _read_pairs(args.standard or args.train, encoder, settings, "sft", gallery is not None)
     if not pairs["train"]:

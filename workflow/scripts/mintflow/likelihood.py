@@ -383,7 +383,7 @@ def rank_candidates(
     trie = build_trie(lines)
     tokens = sum(map(len, lines))
     cli.log.info("%d candidates, %d tokens in %d trie nodes", len(names), tokens, len(trie.tokens))
-    longest = max(len(encoder.prompt_ids(prompt)) for prompt in (*prompts, *(blanks or ())))
+    longest = max(len(encoder.prompt_ids(prompt)) for prompt in prompts)  # a blank one is no longer
     require_within_window(model, longest + max(trie.depths) + 1)
     check_masking(model, encoder.prompt_ids(prompts[0]), trie, chunk)
     without: dict[tuple[int, ...], NDArray[np.float64]] = {}

@@ -31,8 +31,12 @@ _KEYS = {
     "student.training.epochs": "Passes of ORPO that set the budget",
 }
 _VALUES = {
-    **{"bottom": "last", "hard": "next", "True": "yes", "False": "no"},
-    **{"teacher-phenotype": "phenotype\nonly", "teacher": "all it sees"},
+    "bottom": "last",
+    "hard": "next",
+    "True": "yes",
+    "False": "no",
+    "teacher-phenotype": "phenotype\nonly",
+    "teacher": "all it sees",
 }
 _METRICS = {"rare": ("top1", "car", "ungrounded"), "tissue": ("top1", "car", "ungrounded")}
 _SPREAD = 8  # values that differ by more than this factor get a logarithmic axis
