@@ -43,9 +43,8 @@ def main(run: str, *arms: str) -> None:
         drawn = drawn[drawn.index.isin(lists.index)]
         right = lists[drawn.index].str[0] == drawn
         strange = ~drawn.isin(trained)
-        print(
-            f"  drawn: {right.sum()} of {len(right)} named first; so {right[strange].sum()} of {strange.sum()}"
-        )
+        print(f"  drawn: {right.sum()} of {len(right)} named first")
+        print(f"  of such diseases: {right[strange].sum()} of {strange.sum()}")
 
 
 if __name__ == "__main__":
