@@ -7,6 +7,7 @@ REQUIRED INPUTS:
     results/{run}/rare/knowledge/{candidates,information_content}.parquet, leakage.json
 OUTPUTS:
     prompts         = results/{run}/rare/prompts.parquet
+    views           = results/{run}/rare/{pairs}/views.parquet                 where preferences.views asks
     pairs           = results/{run}/rare/{pairs}/{train,validation}.parquet    preferences, or
     card            = results/{run}/rare/{pairs}/README.md                     preferences-{variant}
 """
@@ -49,6 +50,43 @@ rule build_prompts:
         """
 
 
+rule build_views:
+    """Training patients again, each time with another part of their phenotypes."""
+    input:
+        code=code("build_views"),
+        cases=f"{RARE}/cohort/cases.parquet",
+        phenotypes=f"{RARE}/cohort/phenotypes.parquet",
+        ic=f"{RARE}/knowledge/information_content.parquet",
+    output:
+        views=f"{RARE}/{{pairs}}/views.parquet",
+    log:
+        f"logs/{RUN}/rare/build_views/{{pairs}}.log",
+    wildcard_constraints:
+        pairs=any_of(PAIRS),
+    conda:
+        "../envs/tables.yaml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        settings=lambda wildcards: canonical(
+            {"prompt": config["rare"]["prompt"]}
+            | {
+                key: PAIRS[wildcards.pairs].preferences[key]
+                for key in ("k", "views", "leave_out", "seed")
+            }
+        ),
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --settings {params.settings:q} \
+            --cases {input.cases:q} \
+            --phenotypes {input.phenotypes:q} \
+            --ic {input.ic:q} \
+            --output {output.views:q} 2>&1 | tee {log:q}
+        """
+
+
 rule build_preferences:
     """chosen = the teacher's top-k, rejected = its bottom-q, in the same format."""
     input:
@@ -59,6 +97,11 @@ rule build_preferences:
         cases=f"{RARE}/cohort/cases.parquet",
         versions=f"{HPO}/versions.json",
         leakage=f"{RARE}/knowledge/leakage.json",
+        views=lambda wildcards: (
+            f"{RARE}/{wildcards.pairs}/views.parquet"
+            if PAIRS[wildcards.pairs].preferences["views"]
+            else []
+        ),
         more=more_patients,
     output:
         train=f"{RARE}/{{pairs}}/train.parquet",
@@ -76,6 +119,7 @@ rule build_preferences:
         runtime=minutes(15),
     params:
         settings=lambda wildcards: canonical(PAIRS[wildcards.pairs].preferences),
+        views=lambda wildcards, input: ["--views", input.views] if input.views else [],
         more=lambda wildcards, input: [
             word
             for flag, path in zip(("prompts", "scores", "cases"), input.more)
@@ -90,7 +134,7 @@ rule build_preferences:
             --candidates {input.candidates:q} \
             --cases {input.cases:q} \
             --versions {input.versions:q} \
-            --leakage {input.leakage:q} {params.more:q} \
+            --leakage {input.leakage:q} {params.views:q} {params.more:q} \
             --output-train {output.train:q} \
             --output-validation {output.validation:q} \
             --output-card {output.card:q} \

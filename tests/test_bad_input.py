@@ -181,7 +181,8 @@ def test_lists_longer_than_the_diseases_that_are_left(tmp_path: Path) -> None:
     done = _program(
         "build_preferences",
         settings=json.dumps(
-            {"k": 2, "q": 1, "rejected": "bottom", "max_pairs": None, "seed": 1, "unlabelled": False}
+            {"k": 2, "q": 1, "rejected": "bottom", "max_pairs": None, "seed": 1}
+            | {"unlabelled": False, "views": 0, "leave_out": 0.3}
         ),
         versions=tmp_path / "none",
         leakage=tmp_path / "none",

@@ -159,7 +159,8 @@ def test_card_header_names_splits_and_size() -> None:
     ]
 
 
-SETTINGS = {"k": 2, "q": 2, "rejected": "bottom", "max_pairs": None, "seed": 5, "unlabelled": False}
+SETTINGS = {"k": 2, "q": 2, "rejected": "bottom", "max_pairs": None, "seed": 5}
+SETTINGS |= {"unlabelled": False, "views": 0, "leave_out": 0.3}
 
 
 def write_inputs(folder: Path, *, validation: bool = True) -> None:
@@ -200,7 +201,9 @@ def write_inputs(folder: Path, *, validation: bool = True) -> None:
     io.write_json({"controlled": True}, folder / "leakage.json")
 
 
-def build(root: Path, folder: Path, output: str, **changes: object) -> subprocess.CompletedProcess[str]:
+def build(
+    root: Path, folder: Path, output: str, *more: str, **changes: object
+) -> subprocess.CompletedProcess[str]:
     target = folder / output
     return subprocess.run(
         [
@@ -214,6 +217,7 @@ def build(root: Path, folder: Path, output: str, **changes: object) -> subproces
             ),
             *("--versions", str(folder / "versions.json")),
             *("--leakage", str(folder / "leakage.json")),
+            *more,
             *("--output-train", str(target / "train.parquet")),
             *("--output-validation", str(target / "validation.parquet")),
             *("--output-card", str(target / "README.md")),
@@ -300,6 +304,39 @@ def test_script_limits_training_pairs_only(built: Path, root: Path) -> None:
     splits = io.read_json(built / "few/summary.json")["splits"]
     assert (splits["train"]["pairs"], splits["train"]["left_out_by_max_pairs"]) == (2, 1)
     assert splits["validation"]["pairs"] == 2
+
+
+def test_views_have_the_lists_of_their_patient_and_leave_the_counts_as_they_are(
+    built: Path, root: Path
+) -> None:
+    """case-3 has two views, one of which shows the whole patient; case-4 is not drawn or has one."""
+    rows = [("case-3", 1, "part"), ("case-3", 2, "case-3"), ("case-4", 1, "other"), ("case-1", 1, "dropped")]
+    views = pd.DataFrame(rows, columns=["case_id", "view", "prompt"])
+    views["prompt"] = [[{"role": "user", "content": text}] for text in views["prompt"]]
+    io.write_parquet(typed(views, ["prompt"]), built / "views.parquet")
+    given = ("--views", str(built / "views.parquet"))
+    assert build(root, built, "views", *given, views=2).returncode == 0
+    train = io.read_parquet(built / "views/train.parquet")
+    assert train["case_id"].tolist() == ["case-0", "case-3", "case-3", "case-4", "case-4"]
+    texts = [prompt[0]["content"] for prompt in train["prompt"]]
+    assert texts == ["same", "case-3", "part", "case-4", "other"]
+    once = io.read_parquet(built / "out/train.parquet").set_index("case_id")
+    for row in train.itertuples(index=False):
+        for column in ("chosen", "rejected", "truth", "chosen_ids", "ranked"):
+            assert list(getattr(row, column)) == list(once.loc[row.case_id, column])
+    with_views, without = (io.read_json(built / f"{name}/summary.json") for name in ("views", "out"))
+    assert with_views["view_pairs"] == 2 and without["view_pairs"] == 0
+    assert with_views["splits"] == without["splits"]
+    card = (built / "views/README.md").read_text()
+    assert "**2 further training pairs" in card and "probability\n0.3" in card
+    assert "again**" not in (built / "out/README.md").read_text()
+    validation = io.read_parquet(built / "views/validation.parquet")
+    assert validation["case_id"].tolist() == ["case-5", "case-6"]
+
+
+def test_script_asks_for_the_views_that_it_needs(built: Path, root: Path) -> None:
+    failed = build(root, built, "bad", views=1)
+    assert failed.returncode == 2 and "rare.preferences.views" in failed.stderr and "--views" in failed.stderr
 
 
 def test_script_refuses_lists_longer_than_the_candidates(built: Path, root: Path) -> None:

@@ -10,11 +10,12 @@ import pandas as pd
 from mintflow import cli, io
 from mintflow.conversations import typed
 from mintflow.errors import InputError
-from mintflow.preferences import Lengths, build_pairs, drop_repeats, name_truth, sample_spread
+from mintflow.preferences import Lengths, build_pairs, drop_repeats, name_truth, sample_spread, with_views
 from mintflow.rare_dataset import describe_dataset, summarize_split
 
 MESSAGE_COLUMNS = ["prompt", "chosen", "rejected", "truth"]
 LIST_COLUMNS = ["chosen_ids", "rejected_ids", "ranked"]
+SETTINGS = {"k", "q", "rejected", "max_pairs", "seed", "unlabelled", "views", "leave_out"}
 COLUMNS = ["case_id", *MESSAGE_COLUMNS, *LIST_COLUMNS, "ranked_scores"]
 
 
@@ -27,6 +28,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--cases", required=True, help="selected cases, with their split")
     parser.add_argument("--versions", required=True, help="versions of the knowledge, for the card")
     parser.add_argument("--leakage", required=True, help="leakage.json, for the card")
+    parser.add_argument(
+        "--views", help="further prompts of training patients, who give pairs with the same lists"
+    )
     parser.add_argument("--more-prompts", help="prompts of unlabelled patients, who give training pairs too")
     parser.add_argument("--more-scores", help="the teacher's ranking of them")
     parser.add_argument("--more-cases", help="their cases")
@@ -40,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Read, pair, write."""
     settings = args.settings
-    wrong = set(settings) ^ {"k", "q", "rejected", "max_pairs", "seed", "unlabelled"}
+    wrong = set(settings) ^ SETTINGS
     if wrong:
         raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", record="rare.preferences")
     cases = io.read_parquet(args.cases, ["case_id", "disease_id", "publication", "split", "simulated"])
@@ -48,10 +52,13 @@ def main(args: argparse.Namespace) -> None:
     ranking = io.read_parquet(args.scores, ["case_id", "disease_id", "score", "rank"])
     prompts = io.read_parquet(args.prompts, ["case_id", "split", "control", "prompt"])
     prompts = prompts[prompts["control"] == "none"]
-    counts, kept, drawn = {}, {}, {}
+    counts, kept, drawn, views = {}, {}, {}, 0
     for split, limit in (("train", settings["max_pairs"]), ("validation", None)):
         pairs, dropped = pair(prompts[prompts["split"] == split], ranking, candidates, cases, settings, limit)
         counts[split] = summarize_split(pairs, cases, candidates, dropped)
+        if split == "train" and settings["views"]:
+            seen = with_views(pairs, further_prompts(args))
+            views, pairs = len(seen) - len(pairs), seen
         if split == "train" and settings["unlabelled"]:
             further, left_out = unlabelled(args, candidates, settings)
             both = drop_repeats(pd.concat([pairs, further], ignore_index=True))
@@ -67,13 +74,31 @@ def main(args: argparse.Namespace) -> None:
     io.write_parquet(kept["validation"], args.output_validation)
     versions, leakage = io.read_json(args.versions), io.read_json(args.leakage)
     card = describe_dataset(
-        counts, candidates, settings, versions, drawn, leakage_controlled=leakage["controlled"]
+        counts, candidates, settings, versions, drawn, views, leakage_controlled=leakage["controlled"]
     )
     io.write_text(card, args.output_card)
     io.write_json(
-        {**settings, "candidates": len(candidates), "splits": counts, "unlabelled": drawn},
+        {
+            **settings,
+            "candidates": len(candidates),
+            "splits": counts,
+            "view_pairs": views,
+            "unlabelled": drawn,
+        },
         args.output_summary,
     )
+
+
+def further_prompts(args: argparse.Namespace) -> pd.DataFrame:
+    """Views of the training patients.
+
+    Raises:
+        InputError: they are not given.
+    """
+    if not args.views:
+        raise InputError("needs --views", field="rare.preferences.views")
+    views = io.read_parquet(args.views, ["case_id", "view", "prompt"])
+    return views.rename(columns={"case_id": "item_id"})
 
 
 def unlabelled(

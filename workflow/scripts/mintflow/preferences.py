@@ -178,6 +178,19 @@ def drop_repeats(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs[~keys.duplicated()]
 
 
+def with_views(pairs: pd.DataFrame, views: pd.DataFrame) -> pd.DataFrame:
+    """Each pair, then the same lists under further prompts of its item; repeats are dropped.
+
+    Args:
+        pairs: item_id (unique), prompt and whatever else a pair has.
+        views: item_id, view (from 1), prompt; those of other items are ignored.
+    """
+    further = pairs.drop(columns="prompt").merge(views[["item_id", "view", "prompt"]], on="item_id")
+    both = pd.concat([pairs.assign(view=0), further], ignore_index=True)
+    order = both.sort_values(["item_id", "view"], ignore_index=True)
+    return drop_repeats(order[pairs.columns]).reset_index(drop=True)
+
+
 def sample_spread(pairs: pd.DataFrame, groups: pd.Series, limit: int | None, seed: int) -> pd.DataFrame:
     """At most ``limit`` pairs, as evenly over ``groups`` as their sizes allow.
 

