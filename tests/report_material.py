@@ -24,6 +24,7 @@ ARMS: dict[str, tuple[float, float, float | None, float]] = {
     "teacher-phenotype": (0.808, 0.908, None, 0.8),
     "similarity": (0.52, 0.7, None, 0.5),
     "likelihood-ratio": (0.61, 0.75, None, 0.6),
+    "nearest-patient": (0.55, 0.72, None, 0.5),
     "gene-lookup": (0.9, 0.96, None, 0.3),
     "prior": (0.04, 0.11, None, 0.1),
 }

@@ -41,7 +41,8 @@ ALL = [
         "orpo-blank",
         "orpo-shuffled",
     ),
-    *("teacher", "teacher-phenotype", "similarity", "likelihood-ratio", "retrieval", "gene-lookup", "prior"),
+    *("teacher", "teacher-phenotype", "similarity", "likelihood-ratio", "nearest-patient"),
+    *("retrieval", "gene-lookup", "prior"),
 ]
 VARIANTS = [f"orpo-q{number}" for number in (1, 2, 10)]
 

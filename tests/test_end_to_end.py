@@ -28,6 +28,7 @@ ARMS = {
     "teacher-phenotype",
     "similarity",
     "likelihood-ratio",
+    "nearest-patient",
     "gene-lookup",
     "prior",
 }

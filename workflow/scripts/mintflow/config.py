@@ -170,6 +170,7 @@ SCORING = (
     "teacher-phenotype",
     "similarity",
     "likelihood-ratio",
+    "nearest-patient",
     "gene-lookup",
     "prior",
     "retrieval",

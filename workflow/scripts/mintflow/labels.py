@@ -147,6 +147,13 @@ _ARMS = (
         "likelihood ratios",
     ),
     Arm(
+        "nearest-patient",
+        "Nearest training patient",
+        YARDSTICK,
+        "Likeness of the patient's terms to those of each disease's most similar training patient.",
+        "the nearest training patient",
+    ),
+    Arm(
         "retrieval",
         "Text retrieval",
         YARDSTICK,

@@ -13,10 +13,11 @@ from .cohort import cited_publications
 from .evidence import Evidence
 from .features import Cohort, disease_codes
 from .likelihood_ratio import LikelihoodRatio
+from .nearest_patient import NearestPatient
 from .scores import Teacher, accuracy, out_of_fold
 from .similarity import Similarity
 
-YARDSTICKS = ("similarity", "likelihood-ratio", "gene-lookup", "prior")
+YARDSTICKS = ("similarity", "likelihood-ratio", "nearest-patient", "gene-lookup", "prior")
 # of few different values: they guess among equals
 GUESSING = ("gene-lookup", "prior")
 
@@ -87,6 +88,8 @@ def yardstick(arm: str, cohort: Cohort, disease_ids: Sequence[str], evidence: Ev
             return Similarity(known.profiles, known.information_content, known.ontology)
         if arm == "likelihood-ratio":
             return LikelihoodRatio(known.profiles, known.ontology)
+        if arm == "nearest-patient":
+            return NearestPatient(known.information_content, known.ontology, frozenset(fold))
         if arm == "gene-lookup":
             return GeneLookup(known.links, frozenset(fold))
         if arm == "prior":
