@@ -239,7 +239,7 @@ def test_the_teacher_is_the_runs_own_whoever_is_new(trained: pd.DataFrame) -> No
 
 
 def test_no_newcomers_diagnosis_is_read() -> None:
-    for arm in ("teacher", "gene-lookup", "prior", "similarity"):
+    for arm in ("teacher", "gene-lookup", "prior", "similarity", "nearest-patient"):
         one, other = ranked(arm, joined(None)[0]), ranked(arm, joined(DISEASES[3])[0])
         assert np.array_equal(one[-2:], other[-2:]), arm
 

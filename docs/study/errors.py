@@ -21,7 +21,11 @@ def main(run: str, evaluation: str, arm: str) -> None:
     table = first.pivot(index="case_id", columns="arm", values="value")
     seeds = [name for name in table if name == arm or name.startswith(f"{arm}.seed")]
     own = table[seeds].mean(axis=1)
-    rankers = [name for name in ("teacher-phenotype", "nearest-patient", "likelihood-ratio", "similarity") if name in table]
+    rankers = [
+        name
+        for name in ("teacher-phenotype", "nearest-patient", "likelihood-ratio", "similarity")
+        if name in table
+    ]
     terms = pd.cut(cases["n_observed"].reindex(table.index), [0, 4, 7, 11, 14, 10_000])
     by_terms = table[rankers].assign(**{arm: own}).groupby(terms, observed=True)
     print(by_terms.mean().round(2).assign(n=by_terms.size()).to_string(), end="\n\n")
