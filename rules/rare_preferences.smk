@@ -62,7 +62,7 @@ rule build_views:
     log:
         f"logs/{RUN}/rare/build_views/{{pairs}}.log",
     wildcard_constraints:
-        pairs=any_of(PAIRS),
+        pairs=any_of(name for name, arm in PAIRS.items() if arm.preferences["views"]),
     conda:
         "../envs/tables.yaml"
     resources:

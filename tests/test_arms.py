@@ -147,6 +147,11 @@ def test_variants(root: Path) -> None:
         ({"x": {"arm": "orpo", "preferences": {"k": 2}}}, "x.preferences.k: stands in the prompts"),
         ({"x": {"arm": "orpo", "student": {"beta": 2}}}, "rare.variants.x.student.*beta.*unknown key"),
         ({"x": {"arm": "orpo", "student": {"orpo": {"beta": -1}}}}, "x: rare.student.orpo.beta: -1"),
+        (
+            {"x": {"arm": "orpo", "preferences": {"leave_out": 0.5}}},
+            "leave_out: changes nothing without preferences.views",
+        ),
+        ({"x": {"arm": "orpo", "preferences": {"views": 1, "leave_out": 0}}}, "leave_out"),
         ({"x": {"arm": "what"}}, 'rare.variants.x.arm: "what" is not allowed'),
         ({"x": {"arm": "orpo", "preferences": {"q": 99}}}, "x: rare.preferences.k.*would overlap"),
         ({"x": {"arm": "base", "student": {"base": {"kind": "random"}}}}, "is another model"),
@@ -268,6 +273,15 @@ def test_budget_counts_each_token_once() -> None:
     assert budget.passes([pair], "sft", "pairs") == 1.0
     short = Pair("a", [1] * 10, [2] * 2, [3] * 3)
     assert budget.passes([short], "sft-truth", "tokens", [pair]) == pytest.approx(18 / 12)
+
+
+def test_steps_follow_the_tokens_of_a_pair_not_how_many_pairs_there_are() -> None:
+    pair, short = Pair("a", [1] * 10, [2] * 5, [3] * 3), Pair("a", [1] * 10, [2] * 2, [3] * 3)
+    for many in (1, 4):
+        passes = budget.passes([short] * many, "sft", "tokens", [pair])
+        assert passes == pytest.approx(1.5 / many)
+        assert budget.steps(passes, [short] * many, "tokens", [pair]) == pytest.approx(1.5)
+    assert budget.steps(1.0, [short] * 4, "pairs", [pair]) == 1.0
 
 
 def answers(*texts: str) -> pd.DataFrame:

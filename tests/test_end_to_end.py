@@ -313,8 +313,10 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
     assert ranked > {"rag", "orpo+rag", "teacher", "retrieval", "sft-truth"}
     pairs_of = {
         name: json.loads((rare / f"{name}/summary.json").read_text())
-        for name in ("preferences", "preferences-orpo-more")
+        for name in ("preferences", "preferences-orpo-more", "preferences-sft-truth-more")
     }
+    assert pairs_of["preferences-sft-truth-more"]["view_pairs"] > 0 == pairs_of["preferences"]["view_pairs"]
+    assert not (rare / "preferences/views.parquet").exists()
     assert (
         pairs_of["preferences-orpo-more"]["unlabelled"]["pairs"] > 0
         and not pairs_of["preferences"]["unlabelled"]

@@ -16,7 +16,14 @@ from mintflow import io
 from mintflow.conversations import answer, typed
 from mintflow.dataset_card import measure_lengths, measure_teacher, render_card, size_category
 from mintflow.errors import InputError
-from mintflow.preferences import Lengths, build_pairs, drop_repeats, name_truth, sample_spread
+from mintflow.preferences import (
+    Lengths,
+    build_pairs,
+    drop_repeats,
+    name_truth,
+    sample_spread,
+    with_views,
+)
 from mintflow.rare_dataset import describe_dataset
 
 LABELS = pd.DataFrame({"label_id": list("abcdef"), "name": ["A", "B", "C", "D", "E", "F"]})
@@ -309,7 +316,7 @@ def test_script_limits_training_pairs_only(built: Path, root: Path) -> None:
 def test_views_have_the_lists_of_their_patient_and_leave_the_counts_as_they_are(
     built: Path, root: Path
 ) -> None:
-    """case-3 has two views, one of which shows the whole patient; case-4 is not drawn or has one."""
+    """case-3 has two views, one of which shows the whole patient; case-1 is a repeat and has none."""
     rows = [("case-3", 1, "part"), ("case-3", 2, "case-3"), ("case-4", 1, "other"), ("case-1", 1, "dropped")]
     views = pd.DataFrame(rows, columns=["case_id", "view", "prompt"])
     views["prompt"] = [[{"role": "user", "content": text}] for text in views["prompt"]]
@@ -330,8 +337,33 @@ def test_views_have_the_lists_of_their_patient_and_leave_the_counts_as_they_are(
     card = (built / "views/README.md").read_text()
     assert "**2 further training pairs" in card and "probability\n0.3" in card
     assert "again**" not in (built / "out/README.md").read_text()
+    assert with_views["rows"] == {"train": 5, "validation": 2} and without["rows"]["train"] == 3
     validation = io.read_parquet(built / "views/validation.parquet")
     assert validation["case_id"].tolist() == ["case-5", "case-6"]
+
+
+def test_views_are_of_the_patients_that_were_drawn(built: Path, root: Path) -> None:
+    views = pd.DataFrame({"case_id": ["case-0", "case-3", "case-4"], "view": 1})
+    views["prompt"] = [[{"role": "user", "content": f"view of {case}"}] for case in views["case_id"]]
+    io.write_parquet(typed(views, ["prompt"]), built / "each.parquet")
+    given = ("--views", str(built / "each.parquet"))
+    assert build(root, built, "drawn", *given, views=1, max_pairs=2).returncode == 0
+    assert build(root, built, "few-again", max_pairs=2).returncode == 0
+    drawn, few = (io.read_parquet(built / f"{name}/train.parquet") for name in ("drawn", "few-again"))
+    assert drawn["case_id"].tolist() == [case for case in few["case_id"] for _ in range(2)]
+
+
+def test_a_view_never_displaces_anothers_own_pair() -> None:
+    """A view of a is what b reads itself, and the lists are the same."""
+    pairs = pd.DataFrame({"item_id": ["a", "b"], "prompt": ["x, y", "x"], "chosen": "c", "truth": ["A", "B"]})
+    views = pd.DataFrame({"item_id": ["a", "a"], "view": [1, 2], "prompt": ["x", "y"]})
+    both = with_views(pairs, views)
+    assert both[["item_id", "prompt", "truth"]].to_numpy().tolist() == [
+        ["a", "x, y", "A"],
+        ["a", "y", "A"],
+        ["b", "x", "B"],
+    ]
+    assert list(both.columns) == list(pairs.columns)
 
 
 def test_script_asks_for_the_views_that_it_needs(built: Path, root: Path) -> None:

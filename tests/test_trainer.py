@@ -261,6 +261,12 @@ def test_fewer_pairs_read_as_many_tokens(inputs: Path, tmp_path: Path) -> None:
     assert found["tokens"] == pytest.approx(whole["tokens"], rel=0.03)
     alone = train(inputs, tmp_path / "alone", settings(budget="pairs"), **paths)
     assert alone["passes"] == 1.0
+    # a limit of steps is one of tokens as well, however few the pairs are
+    limited = {
+        name: train(inputs, tmp_path / name, settings(batch_size=1, max_steps=8), **files)
+        for name, files in (("few", paths), ("many", {}))
+    }
+    assert limited["many"]["steps"] == 8 and 7 <= limited["few"]["steps"] <= 9
 
 
 def test_finished_training_is_not_trained_further(inputs: Path, whole_run: Path, tmp_path: Path) -> None:

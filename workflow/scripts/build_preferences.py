@@ -82,6 +82,7 @@ def main(args: argparse.Namespace) -> None:
             **settings,
             "candidates": len(candidates),
             "splits": counts,
+            "rows": {name: len(table) for name, table in kept.items()},
             "view_pairs": views,
             "unlabelled": drawn,
         },

@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> None:
     import torch
     from transformers import set_seed
 
-    from mintflow import checkpoints, models, precision, trainer, training
+    from mintflow import budget, checkpoints, models, precision, trainer, training
     from mintflow.adapters import add_adapter, merge_adapter, write_adapter
     from mintflow.cards import model_card
     from mintflow.tokenization import ChatEncoder
@@ -156,6 +156,7 @@ def main(args: argparse.Namespace) -> None:
         device=device,
         evaluate=bool(pairs["validation"]),
         passes=passes,
+        steps=budget.steps(passes, pairs["train"], settings["training"]["budget"], standard),
     )
     with train_args.main_process_first(local=False):  # the first process tidies up, the others look again
         checkpoint = checkpoints.prepare(args.checkpoints, origin, chosen)

@@ -38,3 +38,15 @@ def passes(
         return 1.0
     wanted = sum(tokens(pair, "orpo") for pair in (pairs if standard is None else standard))
     return wanted / sum(tokens(pair, objective) for pair in pairs)
+
+
+def steps(passes: float, pairs: Sequence[Pair], budget: str, standard: Sequence[Pair]) -> float:
+    """By how much a limit of steps is multiplied, for a step reads as many pairs of any arm.
+
+    Args:
+        passes: of the arm, from `passes`.
+        pairs: as the arm sees them.
+        budget: as for `passes`; under ``pairs`` every arm makes as many steps.
+        standard: the pairs that set the budget.
+    """
+    return 1.0 if budget == "pairs" else passes * len(pairs) / len(standard)

@@ -247,6 +247,9 @@ def _bad_variant(
         yield f"{where}: {kind} is not trained, so preferences and teacher change nothing"
     if "k" in lists:
         yield f"{where}.preferences.k: stands in the prompts, which all arms share; use another run"
+    views = lists.get("views", config[track]["preferences"].get("views"))
+    if "leave_out" in lists and not views:
+        yield f"{where}.preferences.leave_out: changes nothing without preferences.views"
     if "merge" in student:
         yield f"{where}.student.merge: is the same for all arms"
     if track == "tissue" and {"vision", "alignment"} & set(student):

@@ -68,7 +68,11 @@ def size_category(pairs: int) -> str:
 
 
 def render_card(
-    title: str, tags: Sequence[str], counts: Mapping[str, Mapping[str, Any]], sections: Mapping[str, str]
+    title: str,
+    tags: Sequence[str],
+    counts: Mapping[str, Mapping[str, Any]],
+    sections: Mapping[str, str],
+    further: int = 0,
 ) -> str:
     """A Markdown card whose YAML header lets ``datasets.load_dataset`` read the folder.
 
@@ -77,6 +81,7 @@ def render_card(
         tags: for the hub's search.
         counts: for every split, in order, its figures; ``pairs`` and ``lengths`` among them.
         sections: heading to Markdown text, in order; they stand before the figures.
+        further: training pairs that the figures leave out.
     """
     header = {
         "pretty_name": title,
@@ -84,7 +89,7 @@ def render_card(
         "language": ["en"],
         "task_categories": ["text-generation"],
         "tags": ["preference", *tags],
-        "size_categories": [size_category(sum(figures["pairs"] for figures in counts.values()))],
+        "size_categories": [size_category(sum(figures["pairs"] for figures in counts.values()) + further)],
         "configs": [
             {
                 "config_name": "default",

@@ -179,7 +179,7 @@ def drop_repeats(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_views(pairs: pd.DataFrame, views: pd.DataFrame) -> pd.DataFrame:
-    """Each pair, then the same lists under further prompts of its item; repeats are dropped.
+    """Each pair, then the same lists under further prompts of its item, but for prompts that repeat another.
 
     Args:
         pairs: item_id (unique), prompt and whatever else a pair has.
@@ -187,8 +187,10 @@ def with_views(pairs: pd.DataFrame, views: pd.DataFrame) -> pd.DataFrame:
     """
     further = pairs.drop(columns="prompt").merge(views[["item_id", "view", "prompt"]], on="item_id")
     both = pd.concat([pairs.assign(view=0), further], ignore_index=True)
-    order = both.sort_values(["item_id", "view"], ignore_index=True)
-    return drop_repeats(order[pairs.columns]).reset_index(drop=True)
+    # own prompts first: a view never displaces another item's own pair
+    first = both.sort_values(["view", "item_id"], ignore_index=True)
+    kept = drop_repeats(first[pairs.columns]).index
+    return first.loc[kept].sort_values(["item_id", "view"], ignore_index=True)[pairs.columns]
 
 
 def sample_spread(pairs: pd.DataFrame, groups: pd.Series, limit: int | None, seed: int) -> pd.DataFrame:

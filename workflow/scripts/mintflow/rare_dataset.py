@@ -54,7 +54,8 @@ they are no persons. The teacher ranked them like everyone else. The counts belo
 _VIEWS = """
 
 **{views} further training pairs show a training patient again**, each phenotype left out with probability
-{leave_out}, with the patient's own lists. The counts below leave them out."""
+{leave_out} (one that was observed always stays), with the patient's own lists. Prompts that repeat another
+are left out. The counts below are without all of these."""
 
 _REAL = "Every patient comes from a published case description (GA4GH phenopackets)."
 
@@ -149,4 +150,5 @@ def describe_dataset(
             "Sources and terms": sources,
             "Use": _LIMITS,
         },
+        views + (unlabelled or {}).get("pairs", 0),
     )

@@ -24,7 +24,7 @@ _KEYS = {
     "student.orpo.beta": "Weight of the odds ratio (beta)",
     "student.dpo.beta": "DPO: beta",
     "teacher": "Teacher of the pairs",
-    "preferences.views": "Views of a patient",
+    "preferences.views": "Further views of a patient",
     "preferences.leave_out": "Share of phenotypes left out of a view",
     "preferences.unlabelled": "Pairs of patients without a diagnosis",
     "student.orpo.nll_scope": "Scope of the likelihood",

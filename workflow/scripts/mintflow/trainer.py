@@ -311,6 +311,7 @@ def training_arguments(
     device: str,
     evaluate: bool,
     passes: float = 1.0,
+    steps: float = 1.0,
     kind: type[TrainingArguments] = TrainingArguments,
     **further: Any,
 ) -> TrainingArguments:
@@ -321,7 +322,8 @@ def training_arguments(
         checkpoint_folder: where checkpoints go.
         device: from ``choose_device``.
         evaluate: whether there are held-out pairs.
-        passes: epochs and steps are multiplied by it, see ``budget.passes``.
+        passes: epochs are multiplied by it, see ``budget.passes``.
+        steps: a limit of steps is multiplied by it, see ``budget.steps``.
         kind: class of the arguments.
         **further: what this class has beyond the base class.
 
@@ -344,7 +346,7 @@ def training_arguments(
     arguments = kind(
         output_dir=str(checkpoint_folder),
         num_train_epochs=training["epochs"] * passes,
-        max_steps=math.ceil(most * passes) if most > 0 else most,
+        max_steps=math.ceil(most * steps) if most > 0 else most,
         learning_rate=training["learning_rate"],
         lr_scheduler_type=SCHEDULES[training["schedule"]],
         # below 1 it is a share of the steps

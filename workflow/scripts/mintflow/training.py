@@ -137,9 +137,10 @@ def arguments_for(
     device: str,
     evaluate: bool,
     passes: float,
+    steps: float = 1.0,
 ) -> trainer.TrainingArguments:
     """Arguments of the arm's trainer, see ``trainer.training_arguments``."""
-    common = {"device": device, "evaluate": evaluate, "passes": passes}
+    common = {"device": device, "evaluate": evaluate, "passes": passes, "steps": steps}
     if objective in ("orpo", "listwise"):
         return trainer.training_arguments(settings, folder, **common)
     from trl import DPOConfig, SFTConfig
