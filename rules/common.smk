@@ -171,24 +171,19 @@ def further_cohort(wildcards):
         )
     if "rare" not in TRACKS:
         raise WorkflowError("the target external needs the track rare: add it to the key tracks")
-    names = (
-        "metrics.csv",
-        "comparisons.csv",
-        "set_aside.tsv",
-        "summary.json",
-        "rank_by_disease.csv",
-    )
+    tables = ("metrics.csv", "comparisons.csv", "set_aside.tsv", "rank_by_disease.csv")
     figures = [f"figures/rank_by_disease.{kind}" for kind in ("svg", "png")]
-    return [f"{EXTERNAL}/{name}" for name in (*names, *figures, "pheval")]
+    return [f"{EXTERNAL}/{name}" for name in (*tables, "summary.json", *figures, "pheval")]
 
 
-def more_patients(wildcards):
-    """Prompts, teacher's scores and cases of unlabelled patients, for pairs that are made of them, too."""
-    arm = PLANS["rare"].pairs()[wildcards.pairs]
-    if not arm.preferences["unlabelled"]:
-        return []
-    folder = f"{RARE}/unlabelled"
-    return [f"{folder}/{name}.parquet" for name in ("prompts", f"teacher/{arm.teacher}", "cases")]
+def more_patients(*names):
+    """Tables of unlabelled patients, for pairs that are made of them, too."""
+    paths = {
+        pairs: [f"{RARE}/unlabelled/{name.format(teacher=arm.teacher)}.parquet" for name in names]
+        for pairs, arm in PLANS["rare"].pairs().items()
+        if arm.preferences["unlabelled"]
+    }
+    return lambda wildcards: paths.get(wildcards.pairs, [])
 
 
 onsuccess:

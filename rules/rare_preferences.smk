@@ -56,6 +56,8 @@ rule build_views:
         code=code("build_views"),
         cases=f"{RARE}/cohort/cases.parquet",
         phenotypes=f"{RARE}/cohort/phenotypes.parquet",
+        more_cases=more_patients("cases"),
+        more_phenotypes=more_patients("phenotypes"),
         ic=f"{RARE}/knowledge/information_content.parquet",
     output:
         views=f"{RARE}/{{pairs}}/views.parquet",
@@ -80,8 +82,8 @@ rule build_views:
         r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
-            --cases {input.cases:q} \
-            --phenotypes {input.phenotypes:q} \
+            --cases {input.cases:q} {input.more_cases:q} \
+            --phenotypes {input.phenotypes:q} {input.more_phenotypes:q} \
             --ic {input.ic:q} \
             --output {output.views:q} 2>&1 | tee {log:q}
         """
@@ -102,7 +104,7 @@ rule build_preferences:
             if PAIRS[wildcards.pairs].preferences["views"]
             else []
         ),
-        more=more_patients,
+        more=more_patients("prompts", "teacher/{teacher}", "cases"),
     output:
         train=f"{RARE}/{{pairs}}/train.parquet",
         validation=f"{RARE}/{{pairs}}/validation.parquet",

@@ -92,6 +92,16 @@ def test_only_training_patients_have_views_and_terms_keep_their_order() -> None:
     assert len({json.dumps(prompt) for prompt in table["prompt"]}) > 6
 
 
+def test_drawn_patients_have_views_too() -> None:
+    cases = CASES.assign(split=["train", "unlabelled", "validation", "test", "test_unseen", "unlabelled"])
+    table = build_views(cases, phenotypes(), IC, TEMPLATE, 3, 2, 0.4, 1)
+    assert table["case_id"].unique().tolist() == ["case-0", "case-1", "case-5"]
+    # whoever else there is
+    own = views(2)
+    same = table[table["case_id"] == "case-0"]["prompt"].tolist()
+    assert own[own["case_id"] == "case-0"]["prompt"].tolist() == same
+
+
 def test_terms_beyond_the_most_that_a_prompt_shows_come_into_view() -> None:
     """The prompt itself shows the first eight of ten; where some of these are left out, others follow."""
     whole = build_prompts(CASES, phenotypes(), IC, TEMPLATE, 3, [], 0)["prompt"].iloc[0]
@@ -101,7 +111,9 @@ def test_terms_beyond_the_most_that_a_prompt_shows_come_into_view() -> None:
 
 def test_script_writes_the_same_bytes_again(root: Path, tmp_path: Path) -> None:
     tables = {"cases": CASES, "phenotypes": phenotypes(), "ic": IC}
-    for name, table in tables.items():
+    drawn = CASES.head(1).assign(case_id="drawn", split="unlabelled")
+    own = phenotypes()[phenotypes()["case_id"] == "case-0"].assign(case_id="drawn")
+    for name, table in {**tables, "more-cases": drawn, "more-phenotypes": own}.items():
         io.write_parquet(table, tmp_path / f"{name}.parquet")
     settings = {"prompt": WORDING, "k": 3, "views": 2, "leave_out": 0.4, "seed": 1}
     for output in ("a", "b"):
@@ -110,7 +122,13 @@ def test_script_writes_the_same_bytes_again(root: Path, tmp_path: Path) -> None:
                 sys.executable,
                 str(root / "workflow/scripts/build_views.py"),
                 *("--settings", json.dumps(settings)),
-                *(word for name in tables for word in (f"--{name}", str(tmp_path / f"{name}.parquet"))),
+                *("--cases", str(tmp_path / "cases.parquet"), str(tmp_path / "more-cases.parquet")),
+                *(
+                    "--phenotypes",
+                    str(tmp_path / "phenotypes.parquet"),
+                    str(tmp_path / "more-phenotypes.parquet"),
+                ),
+                *("--ic", str(tmp_path / "ic.parquet")),
                 *("--output", str(tmp_path / output)),
             ],
             capture_output=True,
@@ -119,4 +137,5 @@ def test_script_writes_the_same_bytes_again(root: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     written = io.read_parquet(tmp_path / "a", ["case_id", "view", "prompt"])
-    assert [list(prompt) for prompt in written["prompt"]] == views(2)["prompt"].tolist()
+    assert written["case_id"].tolist()[-2:] == ["drawn", "drawn"]
+    assert [list(prompt) for prompt in written["prompt"].iloc[:-2]] == views(2)["prompt"].tolist()

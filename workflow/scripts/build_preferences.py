@@ -56,15 +56,15 @@ def main(args: argparse.Namespace) -> None:
     for split, limit in (("train", settings["max_pairs"]), ("validation", None)):
         pairs, dropped = pair(prompts[prompts["split"] == split], ranking, candidates, cases, settings, limit)
         counts[split] = summarize_split(pairs, cases, candidates, dropped)
-        if split == "train" and settings["views"]:
-            seen = with_views(pairs, further_prompts(args))
-            views, pairs = len(seen) - len(pairs), seen
         if split == "train" and settings["unlabelled"]:
             further, left_out = unlabelled(args, candidates, settings)
             both = drop_repeats(pd.concat([pairs, further], ignore_index=True))
             left_out["dropped_duplicates"] += len(pairs) + len(further) - len(both)
             drawn = {"pairs": len(both) - len(pairs), **left_out}
             pairs = both
+        if split == "train" and settings["views"]:
+            seen = with_views(pairs, further_prompts(args))
+            views, pairs = len(seen) - len(pairs), seen
         table = pairs.rename(columns={"item_id": "case_id"})[COLUMNS]
         kept[split] = typed(table, MESSAGE_COLUMNS, LIST_COLUMNS, ["ranked_scores"])
         cli.log.info("preferences: %d %s pairs", len(pairs), split)

@@ -1,8 +1,10 @@
-"""Show every training patient again, each time with another part of the phenotypes."""
+"""Show every training patient, drawn ones too, again, each time with another part of the phenotypes."""
 
 from __future__ import annotations
 
 import argparse
+
+import pandas as pd
 
 from mintflow import cli, io
 from mintflow.conversations import typed
@@ -14,8 +16,10 @@ from mintflow.views import build_views
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--cases", required=True, help="selected cases, with their split")
-    parser.add_argument("--phenotypes", required=True, help="normalised phenotypes")
+    parser.add_argument(
+        "--cases", nargs="+", required=True, help="cases with their split; drawn ones may follow"
+    )
+    parser.add_argument("--phenotypes", nargs="+", required=True, help="normalised phenotypes, likewise")
     parser.add_argument("--ic", required=True, help="information content of every term")
     parser.add_argument("--output", required=True, help="parquet of prompts")
     return parser
@@ -27,8 +31,8 @@ def main(args: argparse.Namespace) -> None:
     if wrong:
         raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", record="--settings")
     views = build_views(
-        io.read_parquet(args.cases, ["case_id", "disease_id", "split", "sex", "age_years"]),
-        io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "name", "excluded"]),
+        read(args.cases, ["case_id", "disease_id", "split", "sex", "age_years"]),
+        read(args.phenotypes, ["case_id", "hpo_id", "name", "excluded"]),
         io.read_parquet(args.ic, ["hpo_id", "ic"]),
         Template.from_settings(args.settings["prompt"]),
         k=args.settings["k"],
@@ -38,6 +42,11 @@ def main(args: argparse.Namespace) -> None:
     )
     io.write_parquet(typed(views, ["prompt"]), args.output)
     cli.log.info("views: %d of %d training patients", len(views), views["case_id"].nunique())
+
+
+def read(paths: list[str], columns: list[str]) -> pd.DataFrame:
+    """Tables below each other."""
+    return pd.concat([io.read_parquet(path, columns)[columns] for path in paths], ignore_index=True)
 
 
 if __name__ == "__main__":

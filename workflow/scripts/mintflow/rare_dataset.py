@@ -53,7 +53,7 @@ they are no persons. The teacher ranked them like everyone else. The counts belo
 
 _VIEWS = """
 
-**{views} further training pairs show a training patient again**, each phenotype left out with probability
+**{views} further training pairs show a patient again**, each phenotype left out with probability
 {leave_out} (one that was observed always stays), with the patient's own lists. Prompts that repeat another
 are left out. The counts below are without all of these."""
 

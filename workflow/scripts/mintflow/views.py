@@ -1,4 +1,4 @@
-"""A training patient shown again and again, each time with another part of the phenotypes.
+"""A patient to be trained on shown again and again, each time with another part of the phenotypes.
 
 What is left out at random is to keep a student from learning a patient by heart: it must name the disease
 from what remains, as word dropout asks of a classifier of texts (Iyyer et al., ACL 2015). A view has the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from . import unlabelled
 from .prompts import Template, build_prompts
 from .statistics import stream
 
@@ -41,10 +42,10 @@ def build_views(
     leave_out: float,
     seed: int,
 ) -> pd.DataFrame:
-    """``count`` further prompts of every training patient.
+    """``count`` further prompts of every patient to be trained on.
 
     Args:
-        cases: as for `prompts.build_prompts`; others than training patients are ignored.
+        cases: as for `prompts.build_prompts`; others than training and drawn patients are ignored.
         phenotypes: case_id, hpo_id, name, excluded.
         information_content: hpo_id, ic.
         template: the wording, as of the patients' own prompts.
@@ -60,7 +61,7 @@ def build_views(
     Raises:
         InputError: as for `prompts.build_prompts`.
     """
-    cases = cases[cases["split"] == "train"]
+    cases = cases[cases["split"].isin(["train", unlabelled.SPLIT])]
     phenotypes = phenotypes[phenotypes["case_id"].isin(cases["case_id"])]
     parts = [
         build_prompts(
