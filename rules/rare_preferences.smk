@@ -51,7 +51,7 @@ rule build_prompts:
 
 
 rule build_views:
-    """Training patients again, each time with another part of their phenotypes."""
+    """Patients to be trained on again, each time with another part of their phenotypes."""
     input:
         code=code("build_views"),
         cases=f"{RARE}/cohort/cases.parquet",

@@ -317,6 +317,11 @@ def test_every_arm_of_the_paper(finished: tuple[Path, float]) -> None:
     }
     assert pairs_of["preferences-sft-truth-more"]["view_pairs"] > 0 == pairs_of["preferences"]["view_pairs"]
     assert not (rare / "preferences/views.parquet").exists()
+    both = pairs_of["preferences-sft-truth-more"]
+    rows = io.read_parquet(rare / "preferences-sft-truth-more/train.parquet")
+    drawn = rows[rows["truth"].isna()]
+    assert drawn["case_id"].duplicated().any() and len(drawn) == both["without_truth"]
+    assert len(rows) == both["splits"]["train"]["pairs"] + both["unlabelled"]["pairs"] + both["view_pairs"]
     assert (
         pairs_of["preferences-orpo-more"]["unlabelled"]["pairs"] > 0
         and not pairs_of["preferences"]["unlabelled"]

@@ -342,6 +342,40 @@ def test_views_have_the_lists_of_their_patient_and_leave_the_counts_as_they_are(
     assert validation["case_id"].tolist() == ["case-5", "case-6"]
 
 
+def test_drawn_patients_and_views_together(built: Path, root: Path) -> None:
+    """The drawn patient has a view, too, and neither has a truth."""
+    more = pd.DataFrame({"case_id": ["drawn"], "split": "unlabelled", "control": "none"})
+    more["prompt"] = [[{"role": "user", "content": "drawn"}]]
+    views = pd.DataFrame({"case_id": ["case-3", "drawn"], "view": 1})
+    views["prompt"] = [[{"role": "user", "content": f"view of {case}"}] for case in views["case_id"]]
+    scores = rank({"drawn": [6, 5, 4, 3, 2, 1]}).rename(
+        columns={"item_id": "case_id", "label_id": "disease_id"}
+    )
+    cases = pd.DataFrame({"case_id": ["drawn"], "disease_id": ["a"]})
+    io.write_parquet(typed(more, ["prompt"]), built / "more-prompts.parquet")
+    io.write_parquet(typed(views, ["prompt"]), built / "both.parquet")
+    io.write_parquet(scores, built / "more-scores.parquet")
+    io.write_parquet(cases, built / "more-cases.parquet")
+    given = [
+        word
+        for name, file in [
+            ("views", "both"),
+            *((f"more-{x}", f"more-{x}") for x in ("prompts", "scores", "cases")),
+        ]
+        for word in (f"--{name}", str(built / f"{file}.parquet"))
+    ]
+    done = build(root, built, "both", *given, views=1, unlabelled=True)
+    assert done.returncode == 0, done.stderr
+    train = io.read_parquet(built / "both/train.parquet")
+    assert train["case_id"].tolist() == ["case-0", "case-3", "case-3", "case-4", "drawn", "drawn"]
+    assert train["truth"].isna().tolist() == [False] * 4 + [True] * 2
+    figures = io.read_json(built / "both/summary.json")
+    assert (figures["view_pairs"], figures["without_truth"], figures["unlabelled"]["pairs"]) == (2, 2, 1)
+    card = (built / "both/README.md").read_text()
+    assert "**1 further training pairs are of patients whom nobody" in card
+    assert "**2 further training pairs show one of these" in card and "2 of all training pairs" in card
+
+
 def test_views_are_of_the_patients_that_were_drawn(built: Path, root: Path) -> None:
     views = pd.DataFrame({"case_id": ["case-0", "case-3", "case-4"], "view": 1})
     views["prompt"] = [[{"role": "user", "content": f"view of {case}"}] for case in views["case_id"]]

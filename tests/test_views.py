@@ -78,7 +78,7 @@ def test_what_a_patient_loses_depends_on_no_other_patient() -> None:
     assert alone["hpo_id"].tolist() != thin(table, 0.5, 2, 1).query("case_id == 'case-2'")["hpo_id"].tolist()
 
 
-def test_only_training_patients_have_views_and_terms_keep_their_order() -> None:
+def test_no_held_out_patient_has_views_and_terms_keep_their_order() -> None:
     table = views()
     assert table["case_id"].tolist() == ["case-0"] * 3 + ["case-2"] * 3 + ["case-4"] * 3
     assert table["view"].tolist() == [1, 2, 3] * 3

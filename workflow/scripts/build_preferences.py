@@ -28,9 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--cases", required=True, help="selected cases, with their split")
     parser.add_argument("--versions", required=True, help="versions of the knowledge, for the card")
     parser.add_argument("--leakage", required=True, help="leakage.json, for the card")
-    parser.add_argument(
-        "--views", help="further prompts of training patients, who give pairs with the same lists"
-    )
+    parser.add_argument("--views", help="further prompts of patients, which give pairs with the same lists")
     parser.add_argument("--more-prompts", help="prompts of unlabelled patients, who give training pairs too")
     parser.add_argument("--more-scores", help="the teacher's ranking of them")
     parser.add_argument("--more-cases", help="their cases")
@@ -72,9 +70,17 @@ def main(args: argparse.Namespace) -> None:
         raise InputError("no training pair is left: see rare.cohort, rare.split and the teacher's scores")
     io.write_parquet(kept["train"], args.output_train)
     io.write_parquet(kept["validation"], args.output_validation)
+    unknown = int(kept["train"]["truth"].isna().sum())
     versions, leakage = io.read_json(args.versions), io.read_json(args.leakage)
     card = describe_dataset(
-        counts, candidates, settings, versions, drawn, views, leakage_controlled=leakage["controlled"]
+        counts,
+        candidates,
+        settings,
+        versions,
+        drawn,
+        views,
+        unknown,
+        leakage_controlled=leakage["controlled"],
     )
     io.write_text(card, args.output_card)
     io.write_json(
@@ -84,6 +90,7 @@ def main(args: argparse.Namespace) -> None:
             "splits": counts,
             "rows": {name: len(table) for name, table in kept.items()},
             "view_pairs": views,
+            "without_truth": unknown,
             "unlabelled": drawn,
         },
         args.output_summary,
@@ -91,7 +98,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def further_prompts(args: argparse.Namespace) -> pd.DataFrame:
-    """Views of the training patients.
+    """Views of the patients to be trained on.
 
     Raises:
         InputError: they are not given.

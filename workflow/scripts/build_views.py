@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
         seed=args.settings["seed"],
     )
     io.write_parquet(typed(views, ["prompt"]), args.output)
-    cli.log.info("views: %d of %d training patients", len(views), views["case_id"].nunique())
+    cli.log.info("views: %d of %d patients", len(views), views["case_id"].nunique())
 
 
 def read(paths: list[str], columns: list[str]) -> pd.DataFrame:

