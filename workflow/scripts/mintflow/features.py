@@ -90,6 +90,11 @@ class Cohort:
         """Boolean mask of the cases in any of ``splits``."""
         return self.cases["split"].isin(splits).to_numpy()
 
+    def training(self, hidden: frozenset[str]) -> np.ndarray:
+        """Boolean mask of the training patients whom no ``hidden`` publication reports."""
+        visible = [hidden.isdisjoint(names) for names in cited_publications(self.cases)]
+        return self.in_split("train") & np.array(visible, bool)
+
     def publications(self, mask: np.ndarray) -> set[str]:
         """Every publication that reports one of the masked cases."""
         return {name for names in cited_publications(self.cases[mask]) for name in names}

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix, diags
 
-from .cohort import cited_publications
 from .features import Cohort, disease_codes, term_weights, unit_rows
 from .ontology import Ontology
 
@@ -37,9 +36,7 @@ class NearestPatient:
     def score(self, cohort: Cohort, disease_ids: Sequence[str]) -> np.ndarray:
         """See ``Teacher``: the largest cosine, float32; 0 for a disease without a training patient."""
         vectors = unit_rows(csr_matrix(cohort.terms(self.ontology) @ diags(self.weights)))
-        cited = cited_publications(cohort.cases)
-        visible = np.array([self.hidden.isdisjoint(names) for names in cited], bool)
-        known = np.flatnonzero(cohort.in_split("train") & visible)
+        known = np.flatnonzero(cohort.training(self.hidden))
         scores = np.zeros((len(cohort), len(disease_ids)), np.float32)
         if not len(known):
             return scores

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .cohort import cited_publications
 from .evidence import Evidence
 from .features import Cohort, disease_codes
 from .likelihood_ratio import LikelihoodRatio
@@ -34,10 +33,7 @@ class Prior:
 
     def score(self, cohort: Cohort, disease_ids: Sequence[str]) -> np.ndarray:
         """See ``Teacher``: share of the training patients."""
-        cited = cited_publications(cohort.cases)
-        visible = np.array([self.hidden.isdisjoint(names) for names in cited], bool)
-        train = cohort.in_split("train") & visible
-        codes = disease_codes(cohort, disease_ids)[train]
+        codes = disease_codes(cohort, disease_ids)[cohort.training(self.hidden)]
         counts = np.bincount(codes, minlength=len(disease_ids))
         return np.tile(counts / max(counts.sum(), 1), (len(cohort), 1))
 
