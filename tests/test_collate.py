@@ -101,6 +101,17 @@ def test_sampler_is_a_function_of_seed_and_epoch() -> None:
     assert list(LengthBucketSampler(lengths, 4, seed=2, buckets=8)) != first
 
 
+def test_the_short_batch_at_the_end_is_of_rows_like_any_other() -> None:
+    lengths = list(range(342))  # 342 = 85 * 4 + 2
+    last = []
+    for seed in range(200):
+        order = list(LengthBucketSampler(lengths, batch_size=4, seed=seed))
+        assert sorted(order) == lengths
+        last += order[-2:]
+    mean = sum(last) / len(last)
+    assert abs(mean - 170.5) < 4 * 98.7 / 20  # four standard errors of the mean of 400 rows
+
+
 def test_sampler_groups_by_length() -> None:
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(10, 400, (256,), generator=generator).tolist()

@@ -180,15 +180,3 @@ def test_a_model_that_ignores_the_mask_is_refused(base, monkeypatch: pytest.Monk
     monkeypatch.setattr(lk, "_block_mask", everything)
     with pytest.raises(InputError, match=r"ranking_cases.*does not heed"):
         lk.check_masking(student, [1, 2, 3], trie, 64)
-
-
-def test_a_window_that_slides_past_the_prompt_is_refused(base) -> None:
-    student = tiny.model(base)
-    lk.require_within_window(student, 10_000)
-    student.config.sliding_window = 100
-    student.config.layer_types = ["full_attention", "full_attention"]
-    lk.require_within_window(student, 10_000)
-    student.config.layer_types = ["full_attention", "sliding_attention"]
-    lk.require_within_window(student, 100)
-    with pytest.raises(InputError, match=r"ranking_cases: a prompt .* 101 tokens, and .* see 100"):
-        lk.require_within_window(student, 101)

@@ -117,3 +117,16 @@ def test_length_limit_is_on_prompt_plus_the_longer_completion() -> None:
     assert len(pairs) == 1
     _, dropped = encode_pairs([item], coder, max_length=exact - 1, max_dropped_fraction=1)
     assert dropped == {"too_long": 1}
+
+
+def test_what_is_taught_in_place_of_a_list_is_kept_by_the_lists() -> None:
+    rows = [
+        row("a", "1. Marfan\n2. Noonan", "1. Rett")
+        | {"taught": answer("1. Rett")},  # its rejected one is no matter
+        row("b", "1. Marfan", "1. Marfan") | {"taught": answer("1. Rett")},
+        row("c", "1. Marfan", "1. Noonan") | {"taught": answer("x" * 500)},
+    ]
+    coder = encoder(CHATML)
+    pairs, dropped = encode_pairs(rows, coder, max_length=200, max_dropped_fraction=0.7)
+    assert [text_of(coder, pair.chosen) for pair in pairs] == ["1. Rett<|im_end|>"]
+    assert dropped == {"chosen_equals_rejected": 1, "too_long": 1}

@@ -435,8 +435,9 @@ def test_best_weights_are_kept(inputs: Path, tmp_path: Path) -> None:
     saved = load_file(tmp_path / "checkpoints" / f"checkpoint-{best}" / "adapter_model.safetensors")
     written = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in written.items())
-    again = train(inputs, tmp_path, config)  # its last checkpoint is past the early stop
-    assert (again["steps"], again["kept_step"]) == (summary["steps"], best)
+    # its last checkpoint is past the early stop
+    again = train(inputs, tmp_path, config, validation=tmp_path / "swapped.parquet")
+    assert again["resumed_from_step"] == again["steps"] == summary["steps"] and again["kept_step"] == best
     assert load_file(tmp_path / "adapter" / "adapter_model.safetensors").keys() == written.keys()
 
 

@@ -137,7 +137,7 @@ def test_the_teachers_first_name_stands_where_nobody_knows_the_truth(tmp_path: P
     table = pd.DataFrame({"case_id": ["a", "b"], "chosen": [chosen] * 2, "truth": [named, None]})
     io.write_parquet(typed(table, ["chosen", "truth"]), tmp_path / "pairs.parquet")
     rows = io.read_parquet(tmp_path / "pairs.parquet").to_dict("records")
-    found = [text_of(list(row["chosen"])) for row in training.rows_of(rows, "sft-truth")]
+    found = [text_of(list(row["taught"])) for row in training.rows_of(rows, "sft-truth")]
     assert found == ["1. Noonan syndrome", "1. Marfan syndrome, type 1."]
     assert {text_of(list(row["chosen"])) for row in training.rows_of(rows, "sft")} == {text_of(chosen)}
 

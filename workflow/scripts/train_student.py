@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> None:
     import torch
     from transformers import set_seed
 
-    from mintflow import budget, checkpoints, models, precision, trainer, training
+    from mintflow import budget, checkpoints, models, precision, shared_rows, trainer, training
     from mintflow.adapters import add_adapter, merge_adapter, write_adapter
     from mintflow.cards import model_card
     from mintflow.tokenization import ChatEncoder
@@ -178,6 +178,15 @@ def main(args: argparse.Namespace) -> None:
         whole = prepare_eyes(model, gallery, settings, autocast=autocast, **eyes)
     model = add_adapter(model, settings["lora"], autocast=autocast, trained_whole=whole)
     student = training.build_trainer(objective, model, train_args, settings, tokenizer, pairs, gallery)
+    sharded = student.is_deepspeed_enabled or student.is_fsdp_enabled  # no process has the whole model
+    if objective in ("orpo", "listwise") and not sharded:
+        shared_rows.require_shared_rows(
+            student.model,
+            pairs["train"],
+            attention=trainer.attention_of(student.model),
+            bf16=autocast,
+            extra_inputs=gallery,
+        )
     training_started = time.monotonic()
     diverged = None
     try:

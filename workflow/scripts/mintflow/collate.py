@@ -164,8 +164,9 @@ class LengthBucketSampler(Sampler[int]):
 
     Rows are shuffled, sorted by length within buckets of ``batch_size * buckets`` rows, cut into
     batches, and the batches shuffled, so that neither padding nor length drives the order of
-    learning. Not taking from the global generator makes a resumed epoch the same as an
-    uninterrupted one.
+    learning. What is left over for a last, short batch is drawn before anything is sorted: cut off
+    behind the sorting it would always be the longest rows. Not taking from the global generator makes
+    a resumed epoch the same as an uninterrupted one.
 
     Args:
         lengths: tokens of each row.
@@ -191,13 +192,11 @@ class LengthBucketSampler(Sampler[int]):
         """Row indices; only the last batch may be short."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator)
+        whole = len(order) - len(order) % self.batch_size
         batches: list[Tensor] = []
-        for bucket in order.split(self.batch_size * self.buckets):
+        for bucket in order[:whole].split(self.batch_size * self.buckets):
             ranked = bucket[self.lengths[bucket].argsort(stable=True)]
             batches.extend(ranked.split(self.batch_size))
-        short = [batch for batch in batches if len(batch) < self.batch_size]
-        whole = [batch for batch in batches if len(batch) == self.batch_size]
-        for index in torch.randperm(len(whole), generator=generator).tolist():
-            yield from whole[index].tolist()
-        for batch in short:  # at most one: only the last bucket is not a multiple of the batch
-            yield from batch.tolist()
+        for index in torch.randperm(len(batches), generator=generator).tolist():
+            yield from batches[index].tolist()
+        yield from order[whole:].tolist()

@@ -25,6 +25,7 @@ from . import cli
 from .conversations import Messages, answer
 from .errors import InputError
 from .lists import format_list
+from .shared_rows import require_within_window
 
 if TYPE_CHECKING:
     from .tokenization import ChatEncoder
@@ -319,24 +320,6 @@ def check_masking(model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chu
     require_equal(shared, alone)
 
 
-def require_within_window(model: torch.nn.Module, tokens: int) -> None:
-    """Layers with a sliding window forget what is further back, and the block mask does not know it.
-
-    Raises:
-        InputError: the model has such layers, and a prompt with its longest candidate is ``tokens`` long,
-            more than they see.
-    """
-    config = model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    slides = getattr(config, "layer_types", None) or (["sliding"] if window else [])
-    if window and any("sliding" in kind for kind in slides) and tokens > window:
-        raise InputError(
-            f"a prompt and a candidate have {tokens} tokens, and some layers of this model see {window}: "
-            "set ranking_cases to 0, or shorten the prompts (retrieval: top_k, max_terms)",
-            field="rare.evaluation.ranking_cases",
-        )
-
-
 def require_equal(shared: float, alone: float) -> None:
     """Log-probabilities of one candidate, computed beside others and by itself.
 
@@ -384,7 +367,13 @@ def rank_candidates(
     tokens = sum(map(len, lines))
     cli.log.info("%d candidates, %d tokens in %d trie nodes", len(names), tokens, len(trie.tokens))
     longest = max(len(encoder.prompt_ids(prompt)) for prompt in prompts)  # a blank one is no longer
-    require_within_window(model, longest + max(trie.depths) + 1)
+    require_within_window(
+        model,
+        longest + max(trie.depths) + 1,
+        what="a prompt and a candidate have",
+        remedy="set ranking_cases to 0, or shorten the prompts (retrieval: top_k, max_terms)",
+        field="rare.evaluation.ranking_cases",
+    )
     check_masking(model, encoder.prompt_ids(prompts[0]), trie, chunk)
     without: dict[tuple[int, ...], NDArray[np.float64]] = {}
     total = np.empty((len(prompts), len(names)))

@@ -92,9 +92,12 @@ class ChatEncoder:
     def pair(self, row: Mapping[str, Any], max_length: int) -> Pair:
         """Encode one row of the preference table.
 
+        A row with ``taught`` is learned by this answer in place of ``chosen``, but kept or rejected by its
+        lists as well, so that every arm learns from the same pairs.
+
         Raises:
             RowRejected: reasons ``empty_prompt``, ``empty_completion``, ``prompt_is_no_prefix``,
-                ``too_long`` (prompt and the longer completion exceed ``max_length`` tokens),
+                ``too_long`` (prompt and the longest completion exceed ``max_length`` tokens),
                 ``chosen_equals_rejected``.
         """
         prompt, image = self.shown(row)
@@ -104,9 +107,10 @@ class ChatEncoder:
         rejected = self.completion_ids(row["prompt"], row["rejected"])
         if chosen == rejected:
             raise RowRejected("chosen_equals_rejected")
-        if len(prompt) + max(len(chosen), len(rejected)) > max_length:
+        taught = self.completion_ids(row["prompt"], row["taught"]) if "taught" in row else chosen
+        if len(prompt) + max(len(chosen), len(rejected), len(taught)) > max_length:
             raise RowRejected("too_long")  # never truncated: half a list is another answer
-        return Pair(str(row["case_id"]), prompt, chosen, rejected, image)
+        return Pair(str(row["case_id"]), prompt, taught, rejected, image)
 
     def shown(self, row: Mapping[str, Any]) -> tuple[list[int], str | None]:
         """Ids of the prompt of a table's row as the model gets them, and the name of its image, if any."""
@@ -146,7 +150,7 @@ def encode_pairs(
     """Encode preference rows in their order; rows that cannot be trained on are left out and counted.
 
     Args:
-        rows: mappings with case_id, prompt, chosen, rejected (messages).
+        rows: mappings with case_id, prompt, chosen, rejected and perhaps taught (messages).
         encoder: the tokenizer with its template.
         max_length: longest prompt plus one completion, in tokens.
         max_dropped_fraction: largest share of rows that may be left out.

@@ -146,7 +146,8 @@ class PreferenceTrainer(RowTrainer):
     """Trains and evaluates our own objectives on batches of shared rows.
 
     The loss of an optimiser step is that of its pairs taken together, whatever the number of
-    micro-batches and devices they were divided over.
+    micro-batches and devices they were divided over. On several devices accelerate fills the last, short step
+    of an epoch up with pairs of its first, so that all have equally many; they are counted as tokens, too.
 
     Args:
         model: a causal language model, usually with an adapter.
@@ -371,7 +372,8 @@ def training_arguments(
         save_steps=training["eval_steps"] if training["keep_best"] else training["save_steps"],
         save_total_limit=2,
         load_best_model_at_end=training["keep_best"],
-        metric_for_best_model="loss" if evaluate else None,
+        # else the best checkpoint would be kept in place of the last but one, and asked for at resumption
+        metric_for_best_model="loss" if training["keep_best"] else None,
         greater_is_better=False,
         label_names=[],
         remove_unused_columns=False,

@@ -33,12 +33,12 @@ def columns(objective: str, settings: Mapping[str, Any]) -> list[str]:
 def rows_of(rows: Rows, objective: str) -> list[dict[str, Any]]:
     """The table's rows as the objective sees them.
 
-    For sft-truth the true label alone is the chosen list; where nobody knows it, the teacher's first name.
+    For sft-truth the true label alone is taught; where nobody knows it, the teacher's first name.
     """
     if objective != "sft-truth":
         return [dict(row) for row in rows]
     return [
-        {**row, "chosen": first_of(row["chosen"]) if row["truth"] is None else row["truth"]} for row in rows
+        {**row, "taught": first_of(row["chosen"]) if row["truth"] is None else row["truth"]} for row in rows
     ]
 
 

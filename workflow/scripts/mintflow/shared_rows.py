@@ -1,0 +1,120 @@
+"""Asked before a model is trained on rows that share a prompt: does each branch compute what it would alone?
+
+A model whose layers mix neighbours in another way than attention (convolutions, recurrent states), or that
+takes no mask or positions from outside, would let the chosen list leak into the rejected one, in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from .collate import ExtraInputs, SharedPromptCollator, model_inputs
+from .errors import InputError
+from .tokenization import Pair
+
+# nats a token: rounding of sums in another order stays far below, a leak of a trained model far above
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+
+
+def require_shared_rows(
+    model: nn.Module,
+    pairs: Sequence[Pair],
+    *,
+    attention: str,
+    bf16: bool,
+    extra_inputs: ExtraInputs | None = None,
+) -> None:
+    """Score the longest pair in one row and by itself.
+
+    Args:
+        model: a causal language model on its device, with its adapter.
+        pairs: that it is to learn from.
+        attention: its implementation of attention.
+        bf16: whether it computes in bfloat16 (autocast).
+        extra_inputs: the images, for a student that sees.
+
+    Raises:
+        InputError: the two differ, or layers with a sliding window see less than the longest answer needs.
+    """
+    pair = max(pairs, key=_tokens)
+    require_within_window(
+        model,
+        _tokens(pair),
+        what="a pair has",
+        remedy="lower max_length to what they see; longer pairs are left out and counted",
+        field="rare.student.training.max_length",
+    )
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            shared = _shared(model, pair, attention, device, extra_inputs)
+            alone = [_alone(model, pair, ids, device, extra_inputs) for ids in (pair.chosen, pair.rejected)]
+    finally:
+        model.train(training)
+    plain = not bf16 and all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    most = TOLERANCE[torch.float32 if plain else torch.bfloat16]
+    for name, found, expected in zip(("chosen", "rejected"), shared, alone, strict=True):
+        if not abs(found - expected) <= most:
+            raise InputError(
+                f"this model cannot share a prompt between two answers (mean log-probability of {name} "
+                f"{found:.4f} beside the other, {expected:.4f} alone): its layers do not keep to the "
+                "attention mask; train sft, sft-truth or dpo, which read every answer by itself",
+                field="rare.student.base",
+            )
+
+
+def require_within_window(model: nn.Module, tokens: int, *, what: str, remedy: str, field: str) -> None:
+    """Layers with a sliding window forget what is further back, and the block mask does not know it.
+
+    Raises:
+        InputError: the model has such layers, and ``tokens`` are more than they see.
+    """
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    slides = getattr(config, "layer_types", None) or (["sliding"] if window else [])
+    if window and any("sliding" in kind for kind in slides) and tokens > window:
+        raise InputError(
+            f"{what} {tokens} tokens, and some layers of this model see {window}: {remedy}", field=field
+        )
+
+
+def _tokens(pair: Pair) -> int:
+    return len(pair.prompt) + max(len(pair.chosen), len(pair.rejected))
+
+
+def _shared(
+    model: nn.Module, pair: Pair, attention: str, device: torch.device, extra_inputs: ExtraInputs | None
+) -> list[float]:
+    """Mean log-probability a token of chosen and of rejected, in one row."""
+    batch = SharedPromptCollator(0, extra_inputs=extra_inputs)([pair])
+    targets = batch["targets"][0].to(device)
+    logits = model(**model_inputs(_on(device, batch), attention)).logits[0]
+    return [_mean(logits, targets[:, side]) for side in (0, 1)]
+
+
+def _alone(
+    model: nn.Module, pair: Pair, answer: list[int], device: torch.device, extra_inputs: ExtraInputs | None
+) -> float:
+    ids = torch.tensor([[*pair.prompt, *answer]])
+    seen = torch.ones_like(ids)
+    inputs = {"input_ids": ids, "attention_mask": seen}
+    if extra_inputs is not None:
+        inputs |= extra_inputs([replace(pair, prompt=ids[0].tolist())], seen)
+    logits = model(**_on(device, inputs), use_cache=False).logits[0]
+    return _mean(logits[len(pair.prompt) - 1 : -1], torch.tensor(answer, device=device))
+
+
+def _mean(logits: Tensor, targets: Tensor) -> float:
+    scored = targets >= 0
+    logp = logits[scored].float().log_softmax(dim=-1)
+    return float(logp.gather(1, targets[scored][:, None]).mean())
+
+
+def _on(device: torch.device, batch: dict[str, object]) -> dict[str, object]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
