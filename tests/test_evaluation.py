@@ -305,6 +305,24 @@ def their_avoidance(predicted: list[str], top: list[str], bottom: list[str]) -> 
     return 1 - len(set(top) & set(bottom)) / len(bottom)
 
 
+def test_patients_whom_a_publication_ties_together_are_one_unit(tmp_path: Path) -> None:
+    cases = pd.DataFrame(
+        {
+            "case_id": ["a", "b", "c"],
+            "disease_id": "OMIM:1",
+            "publication": ["PMID:3", "PMID:2", "PMID:4"],
+            "publications": [["PMID:3", "PMID:1"], ["PMID:2", "PMID:1"], ["PMID:4"]],
+            "split": "test",
+        }
+    )
+    io.write_parquet(cases, tmp_path / "cases.parquet")
+    found = ev.read_cases(tmp_path / "cases.parquet")
+    assert list(found) == ev.CASE_COLUMNS
+    assert found["publication"].tolist() == ["PMID:1", "PMID:1", "PMID:4"]
+    io.write_parquet(cases.drop(columns="publications"), tmp_path / "cases.parquet")
+    assert ev.read_cases(tmp_path / "cases.parquet")["publication"].tolist() == cases["publication"].tolist()
+
+
 class TestDefectsOfTheAuthorsEvaluator:
     top, bottom = DISEASES[:3], DISEASES[-3:]
 
@@ -326,6 +344,12 @@ class TestDefectsOfTheAuthorsEvaluator:
     def test_nonsense_is_not_hallucination_free(self) -> None:
         assert their_match("Blorbax disease", "Marfan syndrome", threshold=0.0)
         assert self.ours("1. Blorbax disease\n2. Qwerty syndrome")["ungrounded"] == 1
+
+    def test_an_explanation_behind_a_name_does_not_make_it_another(self) -> None:
+        found = self.ours(
+            "1. Marfan syndrome (MFS) - a disorder of connective tissue\n2. Alport syndrome 2 (X)"
+        )
+        assert found["ungrounded"] == 0.5 and self.ours("1. Alport syndrome 2: a b")["ungrounded"] == 1
 
     def test_every_item_counts_not_the_best_of_ten(self) -> None:
         answer = ["Marfan syndrome", *(f"Blorbax disease {i}" for i in range(9))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mintflow.lists import format_list, parse_list
+from mintflow.lists import format_list, parse_list, without_gloss
 
 NAMES = [
     "3-Methylglutaconic aciduria, type III",
@@ -67,3 +67,26 @@ def test_limit_and_repeats() -> None:
     assert parse_list(text, limit=3) == ["A", "A", "B"]
     with pytest.raises(ValueError, match="limit is 0"):
         parse_list(text, limit=0)
+
+
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [
+        ("Cystic Fibrosis (CF) - Cystic Fibrosis is a disease", "Cystic Fibrosis"),
+        ("Marfan syndrome: tall stature and lens dislocation", "Marfan syndrome"),
+        ("Marfan syndrome – a disorder of connective tissue", "Marfan syndrome"),
+        ("Cornelia de Lange syndrome (CdLS)", "Cornelia de Lange syndrome"),
+        ("Kabuki syndrome 1. Phenotypes: Cleft palate, Short stature", "Kabuki syndrome 1"),
+        ("Rett syndrome (a disorder of girls)", "Rett syndrome"),
+        # these may tell subtypes apart, or are part of the name
+        ("Noonan syndrome - type 5", "Noonan syndrome - type 5"),
+        ("Ehlers-Danlos syndrome: classic type 2", "Ehlers-Danlos syndrome: classic type 2"),
+        ("Mucopolysaccharidosis (II)", "Mucopolysaccharidosis (II)"),
+        ("Noonan syndrome (NS5)", "Noonan syndrome (NS5)"),
+        ("DiGeorge syndrome (rarely)", "DiGeorge syndrome (rarely)"),
+        ("X-linked intellectual disability (Snyder-Robinson type)",) * 2,
+        *((name, name) for name in NAMES),
+    ],
+)
+def test_a_gloss_is_what_explains_a_name_and_not_what_tells_subtypes_apart(item: str, name: str) -> None:
+    assert without_gloss(item) == name

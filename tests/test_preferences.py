@@ -110,6 +110,17 @@ def test_items_may_carry_more_columns_and_these_tell_repeats_apart() -> None:
     assert drop_repeats(pairs.drop(columns="image"))["item_id"].tolist() == ["x"]
 
 
+def test_patients_alike_but_for_their_diagnosis_are_no_repeats() -> None:
+    items = ask("w", "x", "y", "z", text="same")
+    pairs = build_pairs(
+        items, rank({name: [6, 5, 4, 3, 2, 1] for name in items["item_id"]}), LABELS, Lengths(2, 2)
+    )
+    named = name_truth(pairs, pd.Series({"w": "a", "x": "b", "y": "a", "z": "a"}), LABELS)
+    assert drop_repeats(named)["item_id"].tolist() == ["w", "x"]
+    named.loc[named["item_id"] == "x", "truth"] = None  # nobody knows it: nothing of its own
+    assert drop_repeats(named)["item_id"].tolist() == ["w"]
+
+
 def test_no_items_give_no_pairs() -> None:
     pairs = build_pairs(ask("x").iloc[:0], rank({"x": [6, 5, 4, 3, 2, 1]}), LABELS, Lengths(2, 2))
     assert len(drop_repeats(pairs)) == 0

@@ -85,6 +85,14 @@ def test_publications_as_they_come_must_leave_some_to_train_on() -> None:
         split(few, settings)
 
 
+def test_a_test_of_unseen_diseases_alone_is_refused() -> None:
+    """It would fail only after everything is trained."""
+    single = cases([row for d in range(10) for row in series({f"PMID:{d}": 2}, f"OMIM:2000{d:02}")])
+    settings = {**SETTINGS, "stratified": False, "unseen_disease_fraction": 0, "validation_fraction": 0}
+    with pytest.raises(InputError, match=r"rare\.split: no test patient has a disease that is trained on"):
+        split(single, settings)
+
+
 def test_shares_are_those_asked_for() -> None:
     result = split(cohort(diseases=20, publications=12, shared=0), SETTINGS)
     counts = result.drop_duplicates("publication")["split"].value_counts()

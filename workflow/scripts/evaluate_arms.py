@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
         raise InputError(f"coverage and avoidance need the arm {ev.TEACHER}", field="--scores")
     if set(answers) & set(scores):
         raise InputError("an arm both writes and scores", record=min(set(answers) & set(scores)))
-    cases = io.read_parquet(args.cases, ev.CASE_COLUMNS)
+    cases = ev.read_cases(args.cases)
     sample = ev.ranking_sample(cases, options["ranking_cases"], options["seed"])
     cases = cases[cases["split"].isin(ev.SUFFIXES)].sort_values("case_id", ignore_index=True)
     if cases.empty:

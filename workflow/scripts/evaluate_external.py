@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     answers, rankings, scores = (
         cli.by_arm(getattr(args, kind), f"--{kind}") for kind in ("answers", "rankings", "scores")
     )
-    cases = io.read_parquet(args.cases, ev.CASE_COLUMNS).sort_values("case_id", ignore_index=True)
+    cases = ev.read_cases(args.cases).sort_values("case_id", ignore_index=True)
     sample = ev.ranking_sample(cases, options["ranking_cases"], options["seed"])
     mondo = Mondo.from_parquet(args.mondo)
     candidates = io.read_parquet(args.candidates, ["disease_id", "name", "series"])

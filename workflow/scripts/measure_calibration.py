@@ -17,6 +17,7 @@ from mintflow.calibration import calibration_table, confidences
 from mintflow.errors import InputError
 from mintflow.evaluation import disease_labels
 from mintflow.mondo import Mondo
+from mintflow.selection import publication_groups
 from mintflow.settings import exact
 
 UNITS = {"publication": "publication", "patient": "patient_id", "case": "case_id"}
@@ -39,7 +40,10 @@ def main(args: argparse.Namespace) -> None:
     """Read, measure, write."""
     settings = exact(args.settings, ("label", "unit", "samples", "seed"), "evaluation")
     label, unit = settings["label"], UNITS[settings["unit"]]
-    cases = io.read_parquet(args.cases, list(dict.fromkeys(["case_id", label, "split", unit])))
+    wanted = list(dict.fromkeys(["case_id", label, "split", unit]))
+    cases = io.read_parquet(args.cases, wanted, optional=["publications"])
+    if unit == "publication":
+        cases = cases.assign(publication=publication_groups(cases))
     cases = cases[cases["split"] == "test"]
     if cases.empty:
         raise InputError("holds no test case", file=args.cases, field="split")

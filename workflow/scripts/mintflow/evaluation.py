@@ -17,7 +17,7 @@ import pandas as pd
 from .arms import OBJECTIVES, PRIMARY, RETRIEVAL, SEED
 from .errors import InputError
 from .io import read_parquet
-from .lists import parse_list
+from .lists import parse_list, without_gloss
 from .metrics import (
     Labels,
     TeacherLists,
@@ -29,6 +29,7 @@ from .metrics import (
 )
 from .mondo import Mondo
 from .names import Grounder
+from .selection import publication_groups
 from .statistics import spread_sample
 
 SUFFIXES = {"test": "", "test_unseen": "_unseen"}  # splits that are evaluated
@@ -91,6 +92,19 @@ def disease_labels(candidates: pd.DataFrame, mondo: Mondo) -> Labels:
         dict(zip(series["disease_id"], series["series"], strict=True)),
         collapse,
     )
+
+
+def read_cases(path: str | Path) -> pd.DataFrame:
+    """Patients of any split, ``CASE_COLUMNS``.
+
+    A patient reported twice ties two publications together; such a group lies on one side of the split, and
+    is resampled and exchanged as one: ``publication`` is its smallest name.
+
+    Raises:
+        InputError: the file lacks a column.
+    """
+    cases = read_parquet(path, CASE_COLUMNS, optional=["publications"])
+    return cases.assign(publication=publication_groups(cases))[CASE_COLUMNS]
 
 
 def ranking_sample(cases: pd.DataFrame, size: int | None, seed: int, label: str = "disease_id") -> list[str]:
@@ -173,13 +187,15 @@ def build_study(
 def ground_answers(answers: pd.DataFrame, arm: str, grounder: Grounder, labels: Labels) -> pd.DataFrame:
     """List items of the answers with the disease that each names, null where it names none.
 
+    An item that is no name as it stands is looked up without its gloss.
+
     Returns:
         Columns ``GROUNDED``, in order of the cases and positions.
     """
     rows = []
     for answer in answers.itertuples(index=False):
         for position, name in enumerate(parse_list(answer.text, MAX_ITEMS), start=1):
-            found = grounder.ground(name)
+            found = grounder.ground(name) or grounder.ground(without_gloss(name))
             label = labels.collapse(found) if found is not None else None
             rows.append((arm, answer.case_id, position, name, label))
     return pd.DataFrame(rows, columns=GROUNDED).astype(

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,8 +82,15 @@ def write_parquet(table: pd.DataFrame, path: str | Path, **metadata: str) -> Non
         pq.write_table(arrow, temporary, compression="zstd")
 
 
-def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+def read_parquet(
+    path: str | Path, columns: list[str] | None = None, *, optional: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read a parquet table; list columns come back as Python lists.
+
+    Args:
+        path: the file.
+        columns: which must be there; all by default.
+        optional: further ones, read where they are there.
 
     Raises:
         InputError: the file is missing, is no parquet, or lacks one of ``columns``.
@@ -96,7 +103,8 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataF
             missing = [name for name in columns or [] if name not in file.schema_arrow.names]
             if missing:
                 raise InputError(f"lacks column(s) {', '.join(missing)}", file=path)
-            table = file.read(columns=columns)
+            also = [name for name in optional if name in file.schema_arrow.names]
+            table = file.read(columns=None if columns is None else [*columns, *also])
     except (OSError, pa.ArrowInvalid) as error:
         reason = str(error).replace(str(path), "it")
         raise InputError(f"cannot be read as parquet: {reason}", file=path) from error

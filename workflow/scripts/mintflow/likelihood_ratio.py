@@ -27,11 +27,12 @@ class LikelihoodRatio:
     """Sum of log likelihood ratios over observed and excluded terms, uniform prior.
 
     With f(d, t) the frequency of term t in disease d (the largest among t and what lies below it,
-    clipped to [0.01, 0.95]) and b(t) the mean of f over all profiled diseases:
+    clipped to [0.01, 0.95]) and b(t) the mean of the frequencies as they stand over all profiled diseases,
+    clipped too:
 
     - observed t: the largest of log f(d, a) / b(a) over the ancestors a of t that d has; that is
-      P(a | d) P(t | a), the way from a down to t taken from the background. Where a is not t
-      itself, log 2 is taken off.
+      P(a | d) P(t | a), the way from a down to t taken from the background. It is at least 0, that of the
+      root: whoever is ill has some finding. Where a is not t itself, log 2 is taken off.
     - excluded t that d has: log (1 - f(d, t)) / (1 - b(t)); one that d lacks: log 1 / (1 - b(t)).
 
     A disease without a profile scores 0 for every finding: nothing is known of it.

@@ -9,6 +9,10 @@ from collections.abc import Sequence
 _NUMBER = re.compile(r"[*_#>(\s]*\d{1,3}\s?[.):](?:[*_]*\s+|[*_]*(?=\D)|$)")
 _BULLET = re.compile(r"\s*(?:[-+•–]|\*(?!\*))\s+")
 _BOLD = re.compile(r"(\*\*|__)(.+?)\1")
+# behind ": ", ". ", " - " or " (" at least four words: an explanation, where fewer may name a subtype
+_EXPLAINED = re.compile(r"(?:[:.]\s+|\s[-–—]\s+|\s\()(?=(?:\S+\s+){3}\S)")
+# "(CF)", "(CdLS)": letters alone, for a digit or a Roman numeral tells subtypes apart
+_ABBREVIATED = re.compile(r"\s*\((?![IVXLCDM]+\))(?=[^)]*[A-Z][^)]*[A-Z])[A-Za-z]{2,10}\)$")
 _QUOTES = {"'": "'", '"': '"', "`": "`", "“": "”", "‘": "’", "«": "»"}
 
 
@@ -45,6 +49,16 @@ def parse_list(text: str, limit: int) -> list[str]:
             names = (_bare(line[end:]) for line, end in marked)
             return [name for name in names if name][:limit]
     return []
+
+
+def without_gloss(item: str) -> str:
+    """An item of a list less the explanation behind the name, and less an abbreviation in parentheses.
+
+    For items that are no name as they stand: untuned models explain what they name ("Cystic fibrosis (CF) -
+    a disease of the lungs and ..."). What follows a colon, full stop, dash or opening parenthesis is an
+    explanation if it has four words.
+    """
+    return _ABBREVIATED.sub("", _EXPLAINED.split(item, maxsplit=1)[0].strip()).rstrip()
 
 
 def _bare(item: str) -> str:

@@ -169,13 +169,22 @@ def name_truth(items: pd.DataFrame, truth: pd.Series, labels: pd.DataFrame) -> p
 
 
 def drop_repeats(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first of the pairs with the same prompt, carried columns and chosen list."""
+    """Keep the first of the pairs with the same prompt, carried columns and chosen list.
+
+    Of these, pairs that name different truths (column ``truth``, where there is one) are no repeats of one
+    another; one without a truth repeats any.
+    """
     aside = {"item_id", "rejected", "chosen_ids", "rejected_ids", "tied", "flat", "truth", *RANKED}
-    shown = pairs[[name for name in pairs.columns if name not in aside]]
-    keys = pd.Series(
-        [json.dumps(row, sort_keys=True) for row in shown.to_numpy(object).tolist()], pairs.index
-    )
-    return pairs[~keys.duplicated()]
+
+    def keys(columns: Sequence[str]) -> pd.Series:
+        rows = pairs[list(columns)].to_numpy(object).tolist()
+        return pd.Series([json.dumps(row, sort_keys=True) for row in rows], pairs.index)
+
+    shown = [name for name in pairs.columns if name not in aside]
+    repeats = keys(shown).duplicated()
+    if "truth" in pairs:
+        repeats &= pairs["truth"].isna() | keys([*shown, "truth"]).duplicated()
+    return pairs[~repeats]
 
 
 def with_views(pairs: pd.DataFrame, views: pd.DataFrame) -> pd.DataFrame:
@@ -189,8 +198,10 @@ def with_views(pairs: pd.DataFrame, views: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([pairs.assign(view=0), further], ignore_index=True)
     # own prompts first: a view never displaces another item's own pair
     first = both.sort_values(["view", "item_id"], ignore_index=True)
-    kept = drop_repeats(first[pairs.columns]).index
-    return first.loc[kept].sort_values(["item_id", "view"], ignore_index=True)[pairs.columns]
+    # whatever their truth: what fits two diseases is no further view of one
+    fresh = drop_repeats(first[[name for name in pairs.columns if name != "truth"]]).index
+    kept = (first["view"] == 0) | first.index.isin(fresh)
+    return first[kept].sort_values(["item_id", "view"], ignore_index=True)[pairs.columns]
 
 
 def sample_spread(pairs: pd.DataFrame, groups: pd.Series, limit: int | None, seed: int) -> pd.DataFrame:

@@ -76,7 +76,8 @@ def split(cases: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
        training: its patients with such a disease become ``test_unseen``, the others ``test``.
     2. Of each other disease ``test_fraction`` of its groups (rounded, at least one if it has two) go to
        ``test``; then ``validation_fraction`` of the remaining groups, spread over diseases, to
-       ``validation``. A disease keeps two training groups where it has three or more, and one always.
+       ``validation``. A disease keeps two training groups where it has three or more, unless there would be
+       no validation otherwise, and one always.
     3. Patients above the caps are left out, those of the most represented publications first.
     4. Training groups are dealt to folds, those of one disease to different folds.
 
@@ -110,6 +111,12 @@ def split(cases: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     sides = groups.map(assignment.side)
     aside = cases["disease_id"].isin(unseen)
     result = cases.assign(split=sides.where(~aside, "test_unseen").astype("str"))
+    if not (result["split"] == "test").any():
+        raise InputError(
+            "no test patient has a disease that is trained on; allow more patients (rare.cohort), set "
+            "rare.split.stratified or another rare.split.seed",
+            field="rare.split",
+        )
     result = result[~(aside & (sides == "validation"))]
     result = result[_within_caps(result, groups, settings, rng)]
     result = result.assign(fold=_folds(result, groups[result.index], settings["folds"], rng))

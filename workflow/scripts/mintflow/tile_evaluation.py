@@ -16,7 +16,7 @@ from .arms import by_arm
 from .errors import InputError
 from .evaluation import MAX_ITEMS, arm_pairs, mean_of_seeds, read_answers
 from .io import read_parquet
-from .lists import parse_list
+from .lists import parse_list, without_gloss
 from .metrics import BOUNDS, UNIT, Labels, TeacherLists, score_list, score_ranks, teacher_lists
 from .names import normalize_name
 from .statistics import Bounds
@@ -37,13 +37,13 @@ Ranks = dict[str, dict[str, int]]
 
 
 def ground(text: str, labels: Mapping[str, str]) -> str | None:
-    """The label that a list item names exactly, up to case, punctuation and accents; None if none.
+    """The label that a list item names exactly, up to case, punctuation, accents and gloss; None if none.
 
     Args:
         text: the item.
         labels: normalised name to label id.
     """
-    return labels.get(normalize_name(text))
+    return labels.get(normalize_name(text)) or labels.get(normalize_name(without_gloss(text)))
 
 
 def name_keys(labels: pd.DataFrame) -> dict[str, str]:
