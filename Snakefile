@@ -23,6 +23,7 @@ if config["container"]:
     containerized: config["container"]
 
 
+include: "rules/refusals.smk"
 include: "rules/arms.smk"
 include: "rules/models.smk"
 include: "rules/rare_knowledge.smk"

@@ -162,20 +162,6 @@ def tile_set_source(wildcards):
     return f"resources/tile_sets/{wildcards.name}" if entry["hub"] else given(entry["path"])
 
 
-def further_cohort(wildcards):
-    """What the target external makes; without a cohort it ends at once."""
-    if not config["external"]:
-        raise WorkflowError(
-            "the target external needs a cohort: set the key external to a folder or zip of "
-            "phenopackets or to a TSV of patients, e.g. snakemake external --config external=PATH"
-        )
-    if "rare" not in TRACKS:
-        raise WorkflowError("the target external needs the track rare: add it to the key tracks")
-    tables = ("metrics.csv", "comparisons.csv", "set_aside.tsv", "rank_by_disease.csv")
-    figures = [f"figures/rank_by_disease.{kind}" for kind in ("svg", "png")]
-    return [f"{EXTERNAL}/{name}" for name in (*tables, "summary.json", *figures, "pheval")]
-
-
 def more_patients(*names):
     """Tables of unlabelled patients, for pairs that are made of them, too."""
     paths = {

@@ -10,23 +10,20 @@ OUTPUTS:
 
 rule rare:
     input:
-        TARGETS["section"]["rare"],
-        TARGETS["train"]["rare"],
+        needs("rare", TARGETS["section"]["rare"], TARGETS["train"]["rare"]),
     localrule: True
 
 
 rule tissue:
     input:
-        TARGETS["section"]["tissue"],
-        TARGETS["train"]["tissue"],
-        TARGETS["verify"],
+        needs("tissue", TARGETS["section"]["tissue"], TARGETS["train"]["tissue"], TARGETS["verify"]),
     localrule: True
 
 
 # The slides cut into tiles, and no more: the stage that people try first.
 rule tiles:
     input:
-        TARGETS["tiles"],
+        needs("tissue", TARGETS["tiles"]),
     localrule: True
 
 

@@ -58,7 +58,7 @@ rule split_tiles:
     input:
         code=code("split_tiles"),
         tiles=rules.collect_tiles.output.tiles,
-        images=TILE_FILES,
+        images=tiles_to_learn_from,
     output:
         cases=f"{TISSUE}/cohort/cases.parquet",
         labels=f"{TISSUE}/cohort/labels.parquet",

@@ -83,6 +83,40 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ),
         ({"rare": {"retrieval": {"context": "Context:"}}}, ["rare.retrieval.context", "does not match"]),
         ({"run": "../x"}, ["run", "does not match"]),
+        # one's own data, passed over in silence
+        (
+            {"rare": {"cohort": {"path": "mine/"}}},
+            ["rare.cohort.path: is read with source phenopackets alone", "rare.cohort.source is hpoa"],
+        ),
+        ({"rare": {"teacher": {"scores": "a.tsv"}}}, ["rare.teacher.scores: is read with kind scores alone"]),
+        ({"rare": {"student": {"base": {"id": "a/b"}}}}, ["rare.student.base.id: is read with kind hub or"]),
+        ({"rare": {"cohort": {"image_embeddings": "a"}}}, ["image_embeddings: is read if image is among"]),
+        (
+            {"tissue": {"slides": {"sheet": "a.tsv"}}},
+            ["tissue.slides.sheet: is read with source sheet alone"],
+        ),
+        # YAML 1.1 takes 1e-3 for text
+        (
+            {"rare": {"student": {"training": {"learning_rates": ["1e-3"]}}}},
+            ["learning_rates.0", "expected number (write 0.001, without quotes)"],
+        ),
+        ({"rare": {"split": {"folds": "4"}}}, ["expected integer (write 4, without quotes)"]),
+        ({"rare": {"arms": []}}, ['rare.arms: "orpo" must be among them']),
+        ({"rare": {"student": {"lora": {"target_modules": []}}}}, ["target_modules: [] is not allowed: "]),
+        ({"rare": {"student": {"training": {"max_steps": 0}}}}, ["max_steps: 0 is not allowed: -1 was"]),
+        # hours of training for a copy
+        (
+            {"rare": {"variants": {"orpo-q3": {"arm": "orpo", "preferences": {"q": 3}}}}},
+            ["rare.variants.orpo-q3: changes nothing of what orpo learns from"],
+        ),
+        (
+            {"rare": {"variants": {"orpo-d": {"arm": "orpo", "student": {"dpo": {"beta": 0.3}}}}}},
+            ["rare.variants.orpo-d: changes nothing"],
+        ),
+        (
+            {"rare": {"variants": {"base-x": {"arm": "base", "student": {"training": {"epochs": 3}}}}}},
+            ["rare.variants.base-x: changes nothing of what base learns from or answers with"],
+        ),
         ({"run": datetime.date(2026, 1, 1)}, ['run: "2026-01-01" has the wrong type']),
         ({"rare": {1: 2, None: 3}}, ["rare.1: unknown key", "rare.None: unknown key"]),
         ({"rare": {"cohort": {"max_file_mb": float("inf")}}}, ["rare.cohort.max_file_mb: inf is not"]),

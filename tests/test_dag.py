@@ -121,6 +121,21 @@ def test_a_track_that_is_switched_off_is_not_run(tmp_path: Path) -> None:
     assert "tissue" not in output
 
 
+@pytest.mark.parametrize(("target", "track"), [("rare", "rare"), ("tissue", "tissue"), ("tiles", "tissue")])
+def test_a_target_of_a_track_that_is_switched_off_says_so(tmp_path: Path, target: str, track: str) -> None:
+    other = {"rare": "tissue", "tissue": "rare"}[track]
+    (place(tmp_path) / "one.yaml").write_text(f"tracks: [{other}]\n")
+    done = snakemake(tmp_path, "-n", target, "--configfile", "one.yaml", check=False)
+    assert done.returncode and f"needs the track {track}" in done.stdout
+
+
+def test_coordinates_are_for_the_tiles_alone(tmp_path: Path) -> None:
+    (place(tmp_path) / "one.yaml").write_text("tracks: [tissue]\ntissue: {tiling: {format: coordinates}}\n")
+    assert "rule collect_tiles:" in snakemake(tmp_path, "-n", "tiles", "--configfile", "one.yaml").stdout
+    done = snakemake(tmp_path, "-n", "--configfile", "one.yaml", check=False)
+    assert done.returncode and "tissue.tiling.format: the student needs images" in done.stdout
+
+
 def sheet(folder: Path, *slides: str) -> None:
     rows = [f"{name}\tp-{name}\t{name}.svs" for name in slides]
     (folder / "slides.tsv").write_text("\n".join(["slide\tpatient\tpath", *rows]) + "\n")
@@ -183,7 +198,8 @@ def test_catalog_entry_point(tmp_path: Path) -> None:
 def test_only_an_encoder_has_an_arm_without_the_genotype(tmp_path: Path, kind: str, arms: int) -> None:
     """Scores from elsewhere would be compared with themselves under the name of a phenotype-only teacher."""
     (place(tmp_path) / "scores.tsv").write_text("case_id\tdisease_id\tscore\n")
-    (tmp_path / "kind.yaml").write_text(f"rare: {{teacher: {{kind: {kind}, scores: scores.tsv}}}}\n")
+    scores = "scores.tsv" if kind == "scores" else "null"
+    (tmp_path / "kind.yaml").write_text(f"rare: {{teacher: {{kind: {kind}, scores: {scores}}}}}\n")
     output = snakemake(tmp_path, "-n", "--configfile", "kind.yaml").stdout
     assert output.count("rule train_teacher:") == arms
     assert ("teacher-phenotype.parquet" in output) == (kind == "encoder")

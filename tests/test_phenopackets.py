@@ -172,12 +172,39 @@ def test_diagnosis_from_diseases_that_are_not_excluded(tmp_path: Path) -> None:
         (["DOI:10.1/X"], ["DOI:10.1/x"]),
         (["pmid:0042"], ["PMID:42"]),
         (["https://example.org"], ["PMID:1"]),
+        (["https://pubmed.ncbi.nlm.nih.gov/42/", "PubMed:7", "PMID 8"], ["PMID:42", "PMID:7", "PMID:8"]),
+        (["https://www.ncbi.nlm.nih.gov/pubmed/42", "https://doi.org/10.1/X"], ["PMID:42", "DOI:10.1/x"]),
     ],
 )
 def test_publications(tmp_path: Path, references: list[str], expected: list[str]) -> None:
     meta = {"externalReferences": [{"id": text} for text in references]}
     found = read(write(tmp_path, a=packet("PMID_1_a", metaData=meta))).cases.iloc[0]
     assert found["publications"] == expected and found["publication"] == expected[0]
+
+
+def test_what_says_no_publication_is_noted_where_there_is_no_other(tmp_path: Path) -> None:
+    """A patient without publication weakens the split and the leakage control."""
+    told = {"externalReferences": [{"id": "9000000"}, {"id": "x", "reference": "https://doi.org/10.1/X"}]}
+    alone = {"externalReferences": [{"id": "9000000"}]}
+    quarantine = Quarantine("cohort")
+    folder = write(tmp_path, a=packet("p1", metaData=told), b=packet("p2", metaData=alone))
+    found = phenopackets.read(folder, quarantine, max_file_mb=1, max_total_mb=1).cases
+    assert sorted(found["publication"])[0] == "DOI:10.1/x"
+    (row,) = quarantine.table().itertuples()
+    assert (row.field, row.value) == ("metaData.externalReferences[0]", "9000000")
+    assert "no PMID, DOI or PMC id" in row.reason
+
+
+def test_a_sex_that_is_none_is_noted(tmp_path: Path) -> None:
+    quarantine = Quarantine("cohort")
+    folder = write(
+        tmp_path,
+        a=packet("p1", subject={"id": "x", "sex": "F"}),
+        b=packet("p2", subject={"id": "x", "sex": "OTHER_SEX"}),
+    )
+    found = phenopackets.read(folder, quarantine, max_file_mb=1, max_total_mb=1).cases
+    assert set(found["sex"]) == {"UNKNOWN"}
+    assert quarantine.table()[["field", "value"]].to_numpy().tolist() == [["subject.sex", "F"]]
 
 
 def test_patient_without_publication_is_a_group_of_its_own(tmp_path: Path) -> None:

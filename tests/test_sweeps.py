@@ -70,7 +70,6 @@ def test_one_thing_is_a_sweep_with_the_parent_in_it(root: Path) -> None:
                 "student": {"training": {"learning_rates": [], "further_seeds": [9]}, "threads": 7},
             },
             "orpo-both": {"arm": "orpo", "preferences": {"q": 2, "rejected": "random"}},
-            "orpo-same": {"arm": "orpo", "preferences": {"q": q}},
         },
     )
     assert varied == [

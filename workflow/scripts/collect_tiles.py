@@ -8,7 +8,14 @@ from pathlib import Path
 
 from mintflow import cli, io
 from mintflow.sheets import read_sheet
-from mintflow.tile_collection import collect, read_manifests, set_aside, set_tiles, slide_tiles
+from mintflow.tile_collection import (
+    collect,
+    read_manifests,
+    set_aside,
+    set_tiles,
+    slide_tiles,
+    with_bad_rows,
+)
 
 log = logging.getLogger("mintflow")
 
@@ -37,13 +44,14 @@ def main(args: argparse.Namespace) -> None:
     rows, problems = read_sheet(args.sheet) if args.sheet else ([], [])
     manifest = read_manifests(args.manifests)
     quarantine = set_aside(problems, manifest, args.sheet)
+    whole = with_bad_rows(manifest, problems)
     tables = slide_tiles(rows, manifest, args.tiles, simulated=args.simulated == "true")
     tables += [set_tiles(path) for path in args.sets]
     tiles = collect(tables)
     io.write_parquet(tiles, args.output_tiles)
-    io.write_csv(manifest, args.output_manifest)
+    io.write_csv(whole, args.output_manifest)
     quarantine.write(args.output_quarantine)
-    for status, count in manifest["status"].value_counts().sort_index().items():
+    for status, count in whole["status"].value_counts().sort_index().items():
         log.info("slides %s: %d", status, count)
     for source, part in tiles.groupby("source"):
         log.info(

@@ -57,6 +57,8 @@ def main(args: argparse.Namespace) -> None:
         found.cases["publication"].nunique(),
         len(quarantine.rows),
     )
+    if alone := int(found.cases["publication"].str.startswith("none:").sum()):
+        log.warning("%d patients name no publication: each is split as one of its own", alone)
 
 
 def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCohort:

@@ -31,6 +31,7 @@ def main(args: argparse.Namespace) -> None:
     choice = exact(settings["cohort"], tile_cohort.COHORT_SETTINGS, "tissue.cohort")
     division = exact(settings["split"], tile_cohort.SPLIT_SETTINGS, "tissue.split")
     tiles = io.read_parquet(args.tiles, list(tile_collection.COLUMNS))
+    tile_collection.require_images(tiles)
     cohort = tile_cohort.choose(tiles.astype(tile_collection.COLUMNS), choice, division)
     io.write_parquet(cohort.cases, args.output_cases)
     io.write_parquet(cohort.labels, args.output_labels)

@@ -102,7 +102,9 @@ def _zip_members(path: Path, quarantine: Quarantine, max_total: int) -> Iterator
         archive = zipfile.ZipFile(path)
     except (OSError, NotImplementedError, ValueError, *_ZIP_ERRORS) as error:
         # ValueError: names of members that are not in the encoding that the zip states
-        problem = f"is neither a folder nor a zip: {error}"
+        problem = (
+            f"is neither a folder nor a zip (a table of a further cohort ends in .tsv, .txt or .tab): {error}"
+        )
         raise InputError(problem, file=path.name, field="rare.cohort.path") from error
     with archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.filename)

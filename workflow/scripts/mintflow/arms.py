@@ -161,6 +161,14 @@ class Plan:
             searching if kind in OBJECTIVES else None,
         )
 
+    def idle(self) -> list[Arm]:
+        """Variants that are trained, prompted and answer exactly as the arm that they vary."""
+        return [
+            arm
+            for arm in self.arms.values()
+            if arm.parent and _substance(arm) == _substance(self.arms[arm.parent])
+        ]
+
     def trained(self) -> list[Arm]:
         """Arms with adapters of their own."""
         return [arm for arm in self.arms.values() if arm.kind in OBJECTIVES]
@@ -219,6 +227,14 @@ class Plan:
         for arm in self.trained():
             found.setdefault(arm.pairs, arm)
         return found
+
+
+def _substance(arm: Arm) -> tuple[Any, ...]:
+    """What makes an arm's answers."""
+    if arm.kind in OBJECTIVES:
+        settings = Training(arm.name, arm, arm.seeds[0]).settings()
+        return settings, arm.seeds, arm.rates, arm.preferences, arm.teacher
+    return ({key: value for key, value in arm.student.items() if key not in (*OBJECTIVES, "training")},)
 
 
 def _training(variant: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ import jsonschema
 import yaml
 
 from .addresses import refused
-from .arms import CONTROLS, PRIMARY, RANKED, varied
+from .arms import CONTROLS, PRIMARY, RANKED, Plan, varied
 from .errors import InputError
 
 _LARGEST = 2**31 - 1
@@ -80,7 +80,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     validator = _Validator(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
     problems = [line for error in errors for line in _explain(error)] or list(_odd_values(filled))
-    problems = problems or list(_contradictions(filled)) or list(_bad_variants(filled, schema))
+    problems = problems or [*_unread(filled), *_contradictions(filled)] or list(_bad_variants(filled, schema))
     if problems:
         raise InputError("\n  " + "\n  ".join(problems), file="configuration")
     return filled
@@ -115,11 +115,30 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"{path}: {found} is not allowed; one of {allowed}{described}"
     elif error.validator == "type":
         wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        yield f"{path}: {found} has the wrong type; expected {' or '.join(wanted)}{described}"
+        hint = _as_number(error.instance) if {"number", "integer"} & set(wanted) else ""
+        yield f"{path}: {found} has the wrong type; expected {' or '.join(wanted)}{hint}{described}"
     elif error.validator == "required":
         yield f"{path or 'top level'}: {error.message}"
+    elif error.validator == "contains" and "const" in schema["contains"]:
+        yield f"{path}: {json.dumps(schema['contains']['const'])} must be among them{described}"
+    elif error.validator == "anyOf":
+        reasons = " or ".join(dict.fromkeys(sub.message for sub in error.context))
+        yield f"{path}: {found} is not allowed: {reasons}{described}"
     else:
         yield f"{path}: {error.message}{described}"
+
+
+def _as_number(value: object) -> str:
+    """How a number that YAML 1.1 took for text is written: 1e-3 has no dot, "4" has quotes."""
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    return (
+        f" (write {int(number) if number.is_integer() and '.' not in str(value) else number}, without quotes)"
+    )
 
 
 def _loops(value: Any, path: str = "", above: tuple[int, ...] = ()) -> Iterator[str]:
@@ -164,6 +183,39 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _student_contradictions(track, config[track])
 
 
+# keys that are read under one choice of another key alone
+_READ_WITH = {
+    "rare": (
+        ("cohort", ("path", "url", "sha256", "vcf_folder", "sample_sheet"), "source", ("phenopackets",)),
+        ("teacher", ("scores",), "kind", ("scores",)),
+        ("retrieval.encoder", ("id", "revision"), "kind", ("hub", "local")),
+        ("student.base", ("id", "revision"), "kind", ("hub", "local")),
+    ),
+    "tissue": (
+        ("slides", ("sheet",), "source", ("sheet",)),
+        ("teacher", ("scores",), "kind", ("scores",)),
+        ("teacher", ("id", "revision"), "kind", ("pretrained",)),
+        ("student.base", ("id", "revision"), "kind", ("hub", "local")),
+    ),
+}
+
+
+def _unread(config: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that were given and would be passed over in silence: one's own data, above all."""
+    for track in config["tracks"]:
+        for place, keys, switch, choices in _READ_WITH[track]:
+            section = lookup(config[track], place)
+            for key in keys:
+                if section[key] is not None and section[switch] not in choices:
+                    yield (
+                        f"{track}.{place}.{key}: is read with {switch} {' or '.join(choices)} alone, and "
+                        f"{track}.{place}.{switch} is {section[switch]}"
+                    )
+        images = track == "rare" and lookup(config, "rare.cohort.image_embeddings")
+        if images and "image" not in lookup(config, "rare.teacher.modalities"):
+            yield "rare.cohort.image_embeddings: is read if image is among rare.teacher.modalities alone"
+
+
 # arms that rank without a language model; docs/metrics.md
 SCORING = (
     "teacher",
@@ -202,8 +254,13 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
                 own = base != section["student"]["base"]
                 if track == "tissue" and own and base["kind"] not in ("hub", "local"):
                     yield f"{where}.student.base.kind: only hub or local, which see already"
+            for arm in Plan(section, track).idle():
+                where = f"{track}.variants.{arm.name}"
+                yield f"{where}: changes nothing of what {arm.parent} learns from or answers with"
         except InputError as error:
             yield f"{_join(error.record or track, error.field)}: {error.problem}"
+        except KeyError:  # a variant of no arm, which is told above
+            return
 
 
 def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:
@@ -308,8 +365,6 @@ def _tissue_contradictions(tissue: Mapping[str, Any]) -> Iterator[str]:
         yield "tissue.slides.sheet: source sheet needs a file"
     if slides["source"] == "none" and not tissue["tile_sets"]:
         yield "tissue.tile_sets: without slides at least one tile set is needed"
-    if slides["source"] != "none" and tiling["format"] == "coordinates":
-        yield "tissue.tiling.format: the student needs the tiles; coordinates only with the target tiles"
     if tiling["overlap"] >= tiling["tile_size"]:
         yield f"tissue.tiling.overlap: must be below tile_size ({tiling['tile_size']})"
     if tiling["mpp_min"] >= tiling["mpp_max"]:

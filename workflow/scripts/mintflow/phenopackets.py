@@ -22,11 +22,16 @@ from .quarantine import Quarantine
 from .vcf_places import VcfPlaces
 
 SEXES = {"MALE": "MALE", "FEMALE": "FEMALE"}
+_SEXES_OF_THE_STANDARD = ("MALE", "FEMALE", "OTHER_SEX", "UNKNOWN_SEX")
 
 HPO_ID = re.compile(r"^HP:\d{7}$")
 _DISEASE_ID = re.compile(r"^(?:OMIM:\d{6}|MONDO:\d{7}|ORPHA:\d+)$")
-_PMID = re.compile(r"^PMID:\s*0*([1-9]\d*)$", re.IGNORECASE)
-_PUBLICATION = re.compile(r"^(DOI|PMC|PMCID):\s*(\S+)$", re.IGNORECASE)
+_PMID = re.compile(
+    r"^(?:(?:PMID|PubMed)(?::\s*|\s+)|https?://(?:pubmed\.ncbi\.nlm\.nih\.gov|(?:www\.)?ncbi\.nlm\.nih\.gov/pubmed)/)"
+    r"0*([1-9]\d*)/?$",
+    re.IGNORECASE,
+)
+_PUBLICATION = re.compile(r"^(?:(DOI|PMC|PMCID):\s*|https?://(?:dx\.)?(doi)\.org/)(\S+)$", re.IGNORECASE)
 _PMID_IN_ID = re.compile(r"^PMID[_:]0*([1-9]\d*)(?!\d)")
 _DURATION = re.compile(
     r"^P(?:(\d+(?:\.\d+)?)Y)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T[\dHMS.]+)?$"
@@ -183,12 +188,12 @@ def disease_identifier(text: str) -> str | None:
 
 
 def publication_identifier(text: str) -> str | None:
-    """``PMID:1``, ``DOI:...`` or ``PMC:...`` of a reference, or None if it is none of them."""
+    """``PMID:1``, ``DOI:...`` or ``PMC:...`` of a reference or its address, or None if it is none of them."""
     if match := _PMID.match(text):
         return f"PMID:{match[1]}"
     if match := _PUBLICATION.match(text):
-        kind = "DOI" if match[1].upper() == "DOI" else "PMC"
-        return f"{kind}:{match[2].lower()}"
+        kind = "DOI" if (match[1] or match[2]).upper() == "DOI" else "PMC"
+        return f"{kind}:{match[3].lower()}"
     return None
 
 
@@ -246,7 +251,7 @@ def _parse(data: bytes, name: str, quarantine: Quarantine, places: VcfPlaces) ->
     disease_id, disease_name = _diagnosis(packet)
     rows = _Rows()
     rows.phenotypes = _features(packet, identifier, notes)
-    publications = _publications(packet, source_id, identifier)
+    publications = _publications(packet, source_id, identifier, notes)
     subject = _mapping(packet.get("subject"))
     rows.case = (
         identifier,
@@ -256,7 +261,7 @@ def _parse(data: bytes, name: str, quarantine: Quarantine, places: VcfPlaces) ->
         publications,
         disease_id,
         disease_name,
-        SEXES.get(_text(subject.get("sex")), "UNKNOWN"),
+        _sex(subject, notes),
         _age(subject, notes),
         False,
     )
@@ -340,17 +345,34 @@ def _features(packet: dict[str, Any], identifier: str, notes: _Notes) -> list[tu
     return rows
 
 
-def _publications(packet: dict[str, Any], source_id: str, identifier: str) -> list[str]:
-    """PMIDs in order of appearance, then DOIs and PMC ids; else the PMID in the id; else one of its own."""
+def _publications(packet: dict[str, Any], source_id: str, identifier: str, notes: _Notes) -> list[str]:
+    """PMIDs in order of appearance, then DOIs and PMC ids; else the PMID in the id; else one of its own.
+
+    A patient without one is split, and cleared of leaks, without it: what cannot be read is noted.
+    """
     pmids: dict[str, None] = {}
     others: dict[str, None] = {}
-    for reference in _list(_mapping(packet.get("metaData")).get("externalReferences")):
-        found = publication_identifier(_text(_mapping(reference).get("id")))
+    unread: list[tuple[int, str]] = []
+    for place, reference in enumerate(_list(_mapping(packet.get("metaData")).get("externalReferences"))):
+        texts = [_text(_mapping(reference).get(key)) for key in ("id", "reference")]
+        found = next((name for text in texts if (name := publication_identifier(text))), None)
         if found is not None:
             (pmids if found.startswith("PMID:") else others)[found] = None
+        elif any(texts):
+            unread.append((place, texts[0] or texts[1]))
     if not pmids and not others and (match := _PMID_IN_ID.match(source_id)):
         pmids[f"PMID:{match[1]}"] = None
+    if not pmids and not others:
+        for place, text in unread:
+            notes.leave_out(f"metaData.externalReferences[{place}]", text, "no PMID, DOI or PMC id")
     return [*pmids, *others] or [f"none:{identifier}"]
+
+
+def _sex(subject: dict[str, Any], notes: _Notes) -> str:
+    told = _text(subject.get("sex"))
+    if told and told not in _SEXES_OF_THE_STANDARD:
+        notes.leave_out("subject.sex", told, f"none of {', '.join(_SEXES_OF_THE_STANDARD)}")
+    return SEXES.get(told, "UNKNOWN")
 
 
 def _age(subject: dict[str, Any], notes: _Notes) -> float | None:

@@ -178,7 +178,7 @@ class ExternalScores:
         if len(strange):
             # by its place: what stands there may be a name
             raise InputError(
-                f"{strange.nunique()} unknown case(s)",
+                f"{strange.nunique()} unknown case(s); ids: results/<run>/rare/cohort/cases.parquet",
                 file=self.path.name,
                 record=f"row {strange.index[0] + 1}",
                 field="case_id",

@@ -51,12 +51,13 @@ class SlideRow:
 
 @dataclass(frozen=True)
 class Problem:
-    """One row, or one slide, of the sheet that cannot be used: where, and why."""
+    """One row, or one slide, of the sheet that cannot be used: where, why, and whether the slide is lost."""
 
     record: str
     field: str
     value: str
     reason: str
+    loses: bool = True
 
 
 def read_sheet(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
@@ -111,7 +112,9 @@ def _rows(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
             )
             continue
         if len(same) > 1:
-            problems.append(Problem(slide, "slide", slide, f"{len(same)} equal rows, one counts"))
+            problems.append(
+                Problem(slide, "slide", slide, f"{len(same)} equal rows, one counts", loses=False)
+            )
         rows.append(same[0])
     return rows, problems
 

@@ -12,7 +12,7 @@ from .errors import InputError
 from .io import read_parquet
 from .quarantine import Quarantine
 from .sheets import Problem, SlideRow, file_name
-from .tile_table import FAILED, MANIFEST_COLUMNS, QUALITY
+from .tile_table import FAILED, MANIFEST_COLUMNS, QUALITY, manifest_row
 
 SLIDES = "slides"  # source of tiles that were cut from slides
 COLUMNS = {
@@ -49,6 +49,17 @@ def read_manifests(paths: Sequence[str | Path]) -> pd.DataFrame:
     return table
 
 
+def with_bad_rows(manifest: pd.DataFrame, problems: Iterable[Problem]) -> pd.DataFrame:
+    """The manifest and a row for each slide that the sheet lost, named by its line if need be."""
+    lost = [
+        manifest_row(problem.record, "", "bad-row", f"{problem.field} {problem.reason}".strip())
+        for problem in problems
+        if problem.loses
+    ]
+    table = pd.DataFrame(lost, columns=list(MANIFEST_COLUMNS)).astype(manifest.dtypes.to_dict())
+    return pd.concat([manifest, table]).sort_values("slide_id", ignore_index=True) if lost else manifest
+
+
 def set_aside(problems: Iterable[Problem], manifest: pd.DataFrame, sheet: str | Path) -> Quarantine:
     """What of the sheet cannot be used, then every slide that failed."""
     quarantine = Quarantine("slides")
@@ -75,7 +86,7 @@ def slide_tiles(
         simulated: whether the slides were drawn.
 
     Raises:
-        InputError: a slide was never tiled, its tiles are gone, or kept tiles have no image.
+        InputError: a slide was never tiled, or its tiles are gone.
     """
     kept = dict(zip(manifest["slide_id"], manifest["kept"], strict=True))
     tables = []
@@ -99,14 +110,6 @@ def _of_slide(row: SlideRow, path: Path, simulated: bool) -> pd.DataFrame:
     tiles = read_parquet(path, ["tile_id", "slide_id", "roi", "kept", "reason", *QUALITY])
     if len(tiles) and set(tiles["slide_id"]) != {row.slide}:
         raise InputError("holds tiles of another slide", file=path.name, record=row.slide, field="slide_id")
-    content = _content(path)
-    if (missing := tiles["kept"] & (content == "")).any():
-        raise InputError(
-            "kept without its image: tissue.tiling.format coordinates cannot feed a student",
-            file=path.name,
-            record=tiles.loc[missing, "tile_id"].iloc[0],
-            field="image",
-        )
     label = tiles["roi"].astype("str")
     return _table(
         tiles.rename(columns={"tile_id": "case_id"}).assign(
@@ -117,7 +120,7 @@ def _of_slide(row: SlideRow, path: Path, simulated: bool) -> pd.DataFrame:
             file=str(path),
             row=range(len(tiles)),
             simulated=simulated,
-            content=content,
+            content=_content(path),
         )
     )
 
@@ -133,6 +136,22 @@ def _content(path: Path) -> pd.Series:
                 content = image["bytes"].as_buffer() if image.is_valid else None
                 hashes.append(hashlib.sha256(content).hexdigest() if content else "")
     return pd.Series(hashes, dtype="str")
+
+
+def require_images(tiles: pd.DataFrame) -> None:
+    """Check that kept tiles have an image, as a student needs.
+
+    Raises:
+        InputError: one has none.
+    """
+    if (missing := tiles["kept"] & (tiles["content"] == "")).any():
+        first = tiles[missing].iloc[0]
+        raise InputError(
+            "kept without its image: tissue.tiling.format coordinates cannot feed a student",
+            file=Path(first["file"]).name,
+            record=first["case_id"],
+            field="image",
+        )
 
 
 def set_tiles(path: str | Path) -> pd.DataFrame:

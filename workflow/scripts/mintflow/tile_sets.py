@@ -84,8 +84,10 @@ def read_tile_set(entry: Mapping[str, Any], quarantine: Quarantine) -> Iterator[
         problem = f"names {', '.join(map(repr, unknown))}; classes of the set: {known}"
         raise InputError(problem, file=entry["path"], field=f"tissue.tile_sets.{entry['name']}.labels")
     if not kept:
+        first = quarantine.table().head(1)
+        why = "".join(f", the first, {row.record}: {row.reason}" for row in first.itertuples())
         raise InputError(
-            f"no tile can be used ({len(quarantine.rows)} in quarantine; classes: {known})",
+            f"no tile can be used ({len(quarantine.rows)} in quarantine{why}; classes: {known})",
             file=entry["path"],
             field=f"tissue.tile_sets.{entry['name']}",
         )

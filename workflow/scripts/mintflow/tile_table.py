@@ -27,6 +27,7 @@ STATUSES = (
     "no-mpp",  # no source says how large a pixel is
     "implausible-mpp",  # the source that says so cannot be right, or the slide is too coarse for the tiles
     "timeout",  # given up after tissue.tiling.timeout
+    "bad-row",  # its row of the sheet cannot be used, so it was never looked at
 )
 FAILED = ("unreadable-file", "unreadable-region", "no-mpp", "implausible-mpp", "timeout")
 
