@@ -104,7 +104,29 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ({"rare": {"arms": []}}, ['rare.arms: "orpo" must be among them']),
         ({"rare": {"student": {"lora": {"target_modules": []}}}}, ["target_modules: [] is not allowed: "]),
         ({"rare": {"student": {"training": {"max_steps": 0}}}}, ["max_steps: 0 is not allowed: -1 was"]),
+        # another model's name over the same weights
+        (
+            {
+                "rare": {
+                    "variants": {"orpo-b": {"arm": "orpo", "student": {"base": {"id": "a/b", "name": "b"}}}}
+                }
+            },
+            ["rare.variants.orpo-b.student.base.id: is read with kind hub or local alone"],
+        ),
         # hours of training for a copy
+        (
+            {"rare": {"variants": {"orpo-t": {"arm": "orpo", "student": {"threads": 7}}}}},
+            ["rare.variants.orpo-t: changes nothing"],
+        ),
+        (
+            {
+                "rare": {
+                    "student": {"training": {"learning_rates": [0.1, 0.2]}},
+                    "variants": {"orpo-r": {"arm": "orpo", "student": {"training": {"learning_rate": 0.3}}}},
+                }
+            },
+            ["rare.variants.orpo-r: changes nothing"],
+        ),
         (
             {"rare": {"variants": {"orpo-q3": {"arm": "orpo", "preferences": {"q": 3}}}}},
             ["rare.variants.orpo-q3: changes nothing of what orpo learns from"],
@@ -148,6 +170,13 @@ def test_wrong_keys_are_named(schema: dict, change: dict, expected: list[str]) -
         complete({"run": "default"} | change, schema)
     for part in expected:
         assert part in str(caught.value)
+
+
+def test_a_later_file_takes_a_variant_out(schema: dict) -> None:
+    kept = {"arm": "orpo", "preferences": {"q": 5}}
+    config = {"run": "a", "rare": {"variants": {"orpo-q5": kept, "orpo-gone": None}}}
+    assert set(complete(config, schema)["rare"]["variants"]) == {"orpo-q5"}
+    assert "orpo-gone" in config["rare"]["variants"]
 
 
 def test_complete_changes_nothing_of_its_argument(schema: dict) -> None:

@@ -347,7 +347,7 @@ class TestDefectsOfTheAuthorsEvaluator:
 
     def test_an_explanation_behind_a_name_does_not_make_it_another(self) -> None:
         found = self.ours(
-            "1. Marfan syndrome (MFS) - a disorder of connective tissue\n2. Alport syndrome 2 (X)"
+            "1. Marfan syndrome (MS) - a disorder of connective tissue\n2. Alport syndrome 2 (X)"
         )
         assert found["ungrounded"] == 0.5 and self.ours("1. Alport syndrome 2: a b")["ungrounded"] == 1
 

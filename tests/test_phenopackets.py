@@ -174,6 +174,23 @@ def test_diagnosis_from_diseases_that_are_not_excluded(tmp_path: Path) -> None:
         (["https://example.org"], ["PMID:1"]),
         (["https://pubmed.ncbi.nlm.nih.gov/42/", "PubMed:7", "PMID 8"], ["PMID:42", "PMID:7", "PMID:8"]),
         (["https://www.ncbi.nlm.nih.gov/pubmed/42", "https://doi.org/10.1/X"], ["PMID:42", "DOI:10.1/x"]),
+        # one publication, however its address was copied
+        (
+            [
+                "DOI:10.1000/X",
+                "https://www.doi.org/10.1000/x/?utm=1",
+                "http://dx.doi.org/10.1000/X.",
+                "10.1000/x",
+            ],
+            ["DOI:10.1000/x"],
+        ),
+        (["DOI:10.1/s(a)", "https://doi.org/10.1/S%28A%29"], ["DOI:10.1/s(a)"]),
+        (["https://pubmed.ncbi.nlm.nih.gov/42/?format=abstract#a", "PMID: 042"], ["PMID:42"]),
+        (
+            ["PMC123", "PMCID:PMC123", "https://www.ncbi.nlm.nih.gov/pmc/articles/PMC123/"],
+            ["PMC:pmc123"],
+        ),
+        (["https://pmc.ncbi.nlm.nih.gov/articles/PMC123/"], ["PMC:pmc123"]),
     ],
 )
 def test_publications(tmp_path: Path, references: list[str], expected: list[str]) -> None:

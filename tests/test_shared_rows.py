@@ -42,11 +42,25 @@ def test_a_model_of_attention_alone_is_let_pass(tmp_path: Path, attention: str, 
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_convolutions_that_see_the_other_answer_are_refused(bf16: bool) -> None:
+@pytest.mark.parametrize("tokens", [4, 150])
+@pytest.mark.parametrize("spread", [0.5, 0.1])
+def test_convolutions_that_see_the_other_answer_are_refused(bf16: bool, tokens: int, spread: float) -> None:
+    """Only the first tokens of a long answer see it: the mean over all would hide that."""
     torch.manual_seed(0)
-    mixed = Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]))
-    with pytest.raises(InputError, match=r"rare\.student\.base: .*mean log-probability of rejected"):
-        check(mixed, bf16=bf16)
+    sizes = SIZES | {"initializer_range": spread}
+    mixed = Lfm2ForCausalLM(Lfm2Config(**sizes, layer_types=["conv", "full_attention"]))
+    ids = torch.randint(1, 64, (2, tokens)).tolist()
+    pair = Pair("a", list(range(5, 30)), ids[0], ids[1])
+    with pytest.raises(InputError, match=r"rare\.student\.base: .*a logit of rejected moves by"):
+        require_shared_rows(mixed, [pair], attention="sdpa", bf16=bf16)
+
+
+def test_positions_that_do_not_restart_are_refused(tmp_path: Path) -> None:
+    student = tiny.model(tiny.make_base(tmp_path / "tiny"))
+    forward = student.forward
+    student.forward = lambda **inputs: forward(**{k: v for k, v in inputs.items() if k != "position_ids"})
+    with pytest.raises(InputError, match=r"rare\.student\.base: .*mean log-probability of"):
+        check(student)
 
 
 def test_a_window_shorter_than_an_answer_is_refused() -> None:

@@ -1,7 +1,7 @@
 """The table of a page of the study, from tables of a run: a row an arm, a column a metric, p against one arm.
 
 python docs/study/table.py docs/study/ orpo mrr teacher sft-truth sft orpo -- top1 top3 mrr ungrounded
-python docs/study/table.py docs/study/tissue_ orpo macro_f1 teacher sft orpo -- top1 macro_f1 ungrounded
+python docs/study/table.py docs/study/ablations_ orpo mrr sft-truth orpo-q6 -- top1 mrr mrr_unseen
 
 The first word is what metrics.csv, comparisons.csv and seeds.csv are preceded by. p is that of the paired
 difference to the arm named next in the metric named third, adjusted as comparisons.csv has it.
@@ -42,7 +42,9 @@ def adjusted(comparisons: pd.DataFrame, arm: str, against: str, metric: str) -> 
 
 def table(start: str, against: str, tested: str, arms: list[str], metrics: list[str]) -> str:
     """Markdown; ``seeds`` counts the trainings of which a value is the mean."""
-    values, pairs, seeds = (pd.read_csv(f"{start}{name}.csv") for name in ("metrics", "comparisons", "seeds"))
+    values, pairs = (pd.read_csv(f"{start}{name}.csv") for name in ("metrics", "comparisons"))
+    several = Path(f"{start}seeds.csv")  # of arms with several seeds, where there are any
+    seeds = pd.read_csv(several) if several.exists() else pd.DataFrame({"arm": [], "run": []})
     lines = [
         ["arm", "seeds", *(HEADS.get(name, name) for name in metrics), "p"],
         ["---"] * (len(metrics) + 3),
@@ -53,7 +55,7 @@ def table(start: str, against: str, tested: str, arms: list[str], metrics: list[
         lines.append(
             [
                 f"`{arm}`",
-                str(runs or ("1" if arm in OBJECTIVES else "-")),
+                str(runs or ("1" if arm.startswith(OBJECTIVES) and "+" not in arm else "-")),
                 *shown,
                 adjusted(pairs, arm, against, tested),
             ]
@@ -63,6 +65,8 @@ def table(start: str, against: str, tested: str, arms: list[str], metrics: list[
 
 def main(start: str, against: str, tested: str, *names: str) -> None:
     """Print the table."""
+    if "--" not in names:
+        sys.exit(f"arms, then --, then metrics:\n{__doc__}")
     at = names.index("--")
     if not Path(f"{start}metrics.csv").exists():
         sys.exit(f"there is no {start}metrics.csv")

@@ -15,9 +15,8 @@ from mintflow import cli, io
 from mintflow.arms import SEED
 from mintflow.calibration import calibration_table, confidences
 from mintflow.errors import InputError
-from mintflow.evaluation import disease_labels
+from mintflow.evaluation import disease_labels, grouped
 from mintflow.mondo import Mondo
-from mintflow.selection import publication_groups
 from mintflow.settings import exact
 
 UNITS = {"publication": "publication", "patient": "patient_id", "case": "case_id"}
@@ -41,9 +40,9 @@ def main(args: argparse.Namespace) -> None:
     settings = exact(args.settings, ("label", "unit", "samples", "seed"), "evaluation")
     label, unit = settings["label"], UNITS[settings["unit"]]
     wanted = list(dict.fromkeys(["case_id", label, "split", unit]))
-    cases = io.read_parquet(args.cases, wanted, optional=["publications"])
+    cases = io.read_parquet(args.cases, wanted, optional=["publications", "publication_group"])
     if unit == "publication":
-        cases = cases.assign(publication=publication_groups(cases))
+        cases = cases.assign(publication=grouped(cases))
     cases = cases[cases["split"] == "test"]
     if cases.empty:
         raise InputError("holds no test case", file=args.cases, field="split")

@@ -14,6 +14,7 @@ COLUMNS = [
     "case_id",
     "publication",
     "publications",
+    "publication_group",
     "disease_id",
     "disease_name",
     "sex",

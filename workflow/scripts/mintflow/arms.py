@@ -27,6 +27,7 @@ TEACHER = "teacher"
 # sections of a student that one objective reads and the others do not
 _OWN = {"orpo": ("orpo",), "dpo": ("dpo",), "listwise": ("listwise",), "sft": (), "sft-truth": ()}
 _SEARCH = ("learning_rates", "further_seeds")
+_MACHINE = ("launcher", "gpus", "threads")  # where it is trained, not what is learned
 
 
 @dataclass(frozen=True)
@@ -232,9 +233,12 @@ class Plan:
 def _substance(arm: Arm) -> tuple[Any, ...]:
     """What makes an arm's answers."""
     if arm.kind in OBJECTIVES:
-        settings = Training(arm.name, arm, arm.seeds[0]).settings()
-        return settings, arm.seeds, arm.rates, arm.preferences, arm.teacher
-    return ({key: value for key, value in arm.student.items() if key not in (*OBJECTIVES, "training")},)
+        settings = Training(arm.name, arm, arm.seeds[0]).settings(leave_out=_MACHINE)
+        if arm.rates:
+            del settings["training"]["learning_rate"]  # the search finds it
+        return settings, arm.seeds, sorted(arm.rates), arm.preferences, arm.teacher
+    unread = {*OBJECTIVES, *_MACHINE, "training", "lora"}
+    return ({key: value for key, value in arm.student.items() if key not in unread},)
 
 
 def _training(variant: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -77,6 +77,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     if loops := list(_loops(config)):
         raise InputError("\n  " + "\n  ".join(loops), file="configuration")
     filled = _with_defaults(copy.deepcopy(dict(config)), schema)
+    _drop_variants(filled)
     validator = _Validator(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
     problems = [line for error in errors for line in _explain(error)] or list(_odd_values(filled))
@@ -84,6 +85,14 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     if problems:
         raise InputError("\n  " + "\n  ".join(problems), file="configuration")
     return filled
+
+
+def _drop_variants(config: Mapping[str, Any]) -> None:
+    """Take out the variants that a later file sets to null."""
+    for track in TRACKS:
+        variants = config[track].get("variants") if isinstance(config.get(track), dict) else None
+        for name in [name for name, variant in (variants or {}).items() if variant is None]:
+            del variants[name]
 
 
 def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -123,7 +132,7 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"{path}: {json.dumps(schema['contains']['const'])} must be among them{described}"
     elif error.validator == "anyOf":
         reasons = " or ".join(dict.fromkeys(sub.message for sub in error.context))
-        yield f"{path}: {found} is not allowed: {reasons}{described}"
+        yield f"{path}: {found} is not allowed: {reasons}{_as_number(error.instance)}{described}"
     else:
         yield f"{path}: {error.message}{described}"
 
@@ -209,7 +218,7 @@ def _unread(config: Mapping[str, Any]) -> Iterator[str]:
                 if section[key] is not None and section[switch] not in choices:
                     yield (
                         f"{track}.{place}.{key}: is read with {switch} {' or '.join(choices)} alone, and "
-                        f"{track}.{place}.{switch} is {section[switch]}"
+                        f"{track}.{place}.{switch} is {section[switch]} (null where another file gave it)"
                     )
         images = track == "rare" and lookup(config, "rare.cohort.image_embeddings")
         if images and "image" not in lookup(config, "rare.teacher.modalities"):
@@ -260,7 +269,7 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
         except InputError as error:
             yield f"{_join(error.record or track, error.field)}: {error.problem}"
         except KeyError:  # a variant of no arm, which is told above
-            return
+            continue
 
 
 def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:
@@ -307,6 +316,10 @@ def _bad_variant(
     views = lists.get("views", config[track]["preferences"].get("views"))
     if "leave_out" in lists and not views:
         yield f"{where}.preferences.leave_out: changes nothing without preferences.views"
+    base = student.get("base", {})
+    read = {**config[track]["student"]["base"], **base}["kind"] in ("hub", "local")
+    if not read and (base.get("id") or base.get("revision")):
+        yield f"{where}.student.base.id: is read with kind hub or local alone"
     if "merge" in student:
         yield f"{where}.student.merge: is the same for all arms"
     if track == "tissue" and {"vision", "alignment"} & set(student):

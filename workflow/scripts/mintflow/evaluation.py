@@ -103,8 +103,13 @@ def read_cases(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file lacks a column.
     """
-    cases = read_parquet(path, CASE_COLUMNS, optional=["publications"])
-    return cases.assign(publication=publication_groups(cases))[CASE_COLUMNS]
+    cases = read_parquet(path, CASE_COLUMNS, optional=["publications", "publication_group"])
+    return cases.assign(publication=grouped(cases))[CASE_COLUMNS]
+
+
+def grouped(cases: pd.DataFrame) -> pd.Series:
+    """The publication group of each case: the split's own where it is there, else from the cases given."""
+    return cases["publication_group"] if "publication_group" in cases else publication_groups(cases)
 
 
 def ranking_sample(cases: pd.DataFrame, size: int | None, seed: int, label: str = "disease_id") -> list[str]:

@@ -9,10 +9,18 @@ from collections.abc import Sequence
 _NUMBER = re.compile(r"[*_#>(\s]*\d{1,3}\s?[.):](?:[*_]*\s+|[*_]*(?=\D)|$)")
 _BULLET = re.compile(r"\s*(?:[-+•–]|\*(?!\*))\s+")
 _BOLD = re.compile(r"(\*\*|__)(.+?)\1")
-# behind ": ", ". ", " - " or " (" at least four words: an explanation, where fewer may name a subtype
-_EXPLAINED = re.compile(r"(?:[:.]\s+|\s[-–—]\s+|\s\()(?=(?:\S+\s+){3}\S)")
-# "(CF)", "(CdLS)": letters alone, for a digit or a Roman numeral tells subtypes apart
-_ABBREVIATED = re.compile(r"\s*\((?![IVXLCDM]+\))(?=[^)]*[A-Z][^)]*[A-Z])[A-Za-z]{2,10}\)$")
+# a sentence about the name, or its phenotypes as a retrieved profile lists them, behind ": ", ". " or " - "
+_EXPLAINED = re.compile(
+    r"(?:[:.]|\s[-–—])\s+(?=(?:\S+\s+){3}\S)((?:an?|the|this|it)\s.*|(?:[^:.]*\s)?is\s+an?\s.*|phenotypes:.*)",
+    re.IGNORECASE,
+)
+# what a sentence may say to name another subtype than the bare name stands for
+_SUBTYPE = re.compile(
+    r"\d|\b(?:sub)?types?\b|\b(?:variant|form|group|recessive|dominant|autosomal|linked|gene|unlikely|not)\b|onset",
+    re.IGNORECASE,
+)
+_ABBREVIATED = re.compile(r"\s*\(([A-Za-z]{2,10})\)$")
+_SMALL_WORDS = {"and", "by", "due", "from", "in", "of", "or", "the", "to", "with"}
 _QUOTES = {"'": "'", '"': '"', "`": "`", "“": "”", "‘": "’", "«": "»"}
 
 
@@ -52,13 +60,27 @@ def parse_list(text: str, limit: int) -> list[str]:
 
 
 def without_gloss(item: str) -> str:
-    """An item of a list less the explanation behind the name, and less an abbreviation in parentheses.
+    """An item of a list less a sentence behind the name, and less the name's initials in parentheses.
 
-    For items that are no name as they stand: untuned models explain what they name ("Cystic fibrosis (CF) -
-    a disease of the lungs and ..."). What follows a colon, full stop, dash or opening parenthesis is an
-    explanation if it has four words.
+    For items that are no name as they stand: untuned models explain what they name ("Cystic fibrosis (CF) - a
+    disease of the lungs"). What may tell subtypes or genes apart stays: "(AR)", "(GALE)", "- type 5".
     """
-    return _ABBREVIATED.sub("", _EXPLAINED.split(item, maxsplit=1)[0].strip()).rstrip()
+    if explained := _EXPLAINED.search(item):
+        told = explained[1]
+        if told.lower().startswith("phenotypes:") or not _SUBTYPE.search(told):
+            item = item[: explained.start()].rstrip()
+    abbreviated = _ABBREVIATED.search(item)
+    if abbreviated and abbreviated[1].lower() in _initials(item[: abbreviated.start()]):
+        item = item[: abbreviated.start()]
+    return item
+
+
+def _initials(name: str) -> set[str]:
+    words = re.findall(r"[^\W\d_]+", name.lower())
+    return {
+        "".join(word[0] for word in chosen)
+        for chosen in (words, [word for word in words if word not in _SMALL_WORDS])
+    }
 
 
 def _bare(item: str) -> str:

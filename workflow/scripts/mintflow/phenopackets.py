@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
 from typing import Any
+from urllib.parse import unquote
 
 from . import cohort, variants
 from .archives import json_members, shown_name
@@ -27,11 +28,14 @@ _SEXES_OF_THE_STANDARD = ("MALE", "FEMALE", "OTHER_SEX", "UNKNOWN_SEX")
 HPO_ID = re.compile(r"^HP:\d{7}$")
 _DISEASE_ID = re.compile(r"^(?:OMIM:\d{6}|MONDO:\d{7}|ORPHA:\d+)$")
 _PMID = re.compile(
-    r"^(?:(?:PMID|PubMed)(?::\s*|\s+)|https?://(?:pubmed\.ncbi\.nlm\.nih\.gov|(?:www\.)?ncbi\.nlm\.nih\.gov/pubmed)/)"
-    r"0*([1-9]\d*)/?$",
+    r"^(?:(?:PMID|PubMed)(?::\s*|\s+)|(?:pubmed\.ncbi\.nlm\.nih\.gov|ncbi\.nlm\.nih\.gov/pubmed)/)0*([1-9]\d*)$",
     re.IGNORECASE,
 )
-_PUBLICATION = re.compile(r"^(?:(DOI|PMC|PMCID):\s*|https?://(?:dx\.)?(doi)\.org/)(\S+)$", re.IGNORECASE)
+_DOI = re.compile(r"^(?:DOI:\s*|(?:dx\.)?doi\.org/)(\S+)$|^(10\.\d{4,}/\S+)$", re.IGNORECASE)
+_PMC = re.compile(
+    r"^(?:PMC(?:ID)?:\s*|(?:pmc\.)?ncbi\.nlm\.nih\.gov/(?:pmc/)?articles/)(\S+)$|^(PMC\d+)$", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"^https?://(?:www\.)?", re.IGNORECASE)
 _PMID_IN_ID = re.compile(r"^PMID[_:]0*([1-9]\d*)(?!\d)")
 _DURATION = re.compile(
     r"^P(?:(\d+(?:\.\d+)?)Y)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T[\dHMS.]+)?$"
@@ -189,11 +193,14 @@ def disease_identifier(text: str) -> str | None:
 
 def publication_identifier(text: str) -> str | None:
     """``PMID:1``, ``DOI:...`` or ``PMC:...`` of a reference or its address, or None if it is none of them."""
+    text = text.strip()
+    if address := _ADDRESS.match(text):  # as often copied, with what a browser adds
+        text = unquote(re.split(r"[?#]", text[address.end() :])[0]).rstrip("/.")
     if match := _PMID.match(text):
         return f"PMID:{match[1]}"
-    if match := _PUBLICATION.match(text):
-        kind = "DOI" if (match[1] or match[2]).upper() == "DOI" else "PMC"
-        return f"{kind}:{match[3].lower()}"
+    for kind, form in (("DOI", _DOI), ("PMC", _PMC)):
+        if match := form.match(text):
+            return f"{kind}:{(match[1] or match[2]).lower()}"
     return None
 
 

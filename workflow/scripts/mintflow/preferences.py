@@ -172,7 +172,7 @@ def drop_repeats(pairs: pd.DataFrame) -> pd.DataFrame:
     """Keep the first of the pairs with the same prompt, carried columns and chosen list.
 
     Of these, pairs that name different truths (column ``truth``, where there is one) are no repeats of one
-    another; one without a truth repeats any.
+    another; one without a truth repeats any before it.
     """
     aside = {"item_id", "rejected", "chosen_ids", "rejected_ids", "tied", "flat", "truth", *RANKED}
 

@@ -16,8 +16,18 @@ from .collate import ExtraInputs, SharedPromptCollator, model_inputs
 from .errors import InputError
 from .tokenization import Pair
 
-# nats a token: rounding of sums in another order stays far below, a leak of a trained model far above
+# nats a token, mean over an answer, for positions: the same sums in another order differ by less
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+# of any logit of the rejected answer when the chosen one is another: masked columns weigh exactly nothing
+LEAK = 1e-4
+
+
+_REFUSED = "this model cannot share a prompt between two answers"
+_INSTEAD = (
+    "its layers do not keep to the attention mask and the positions they are given; train sft, sft-truth or "
+    "dpo, which read every answer by itself"
+)
+_FIELD = "rare.student.base"
 
 
 def require_shared_rows(
@@ -28,7 +38,7 @@ def require_shared_rows(
     bf16: bool,
     extra_inputs: ExtraInputs | None = None,
 ) -> None:
-    """Score the longest pair in one row and by itself.
+    """Score the longest pair in one row, with another chosen list in its place, and by itself.
 
     Args:
         model: a causal language model on its device, with its adapter.
@@ -38,7 +48,8 @@ def require_shared_rows(
         extra_inputs: the images, for a student that sees.
 
     Raises:
-        InputError: the two differ, or layers with a sliding window see less than the longest answer needs.
+        InputError: a rejected list is scored otherwise beside another chosen one, an answer otherwise by
+            itself, or layers with a sliding window see less than the longest answer needs.
     """
     pair = max(pairs, key=_tokens)
     require_within_window(
@@ -53,19 +64,26 @@ def require_shared_rows(
     model.eval()
     try:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            shared = _shared(model, pair, attention, device, extra_inputs)
+            logits, targets = _shared(model, pair, attention, device, extra_inputs)
+            other = replace(pair, chosen=[*pair.chosen[-2::-1], pair.chosen[-1]])
+            moved = (logits - _shared(model, other, attention, device, extra_inputs)[0])[targets[:, 1] >= 0]
+            shared = [_mean(logits, targets[:, side]) for side in (0, 1)]
             alone = [_alone(model, pair, ids, device, extra_inputs) for ids in (pair.chosen, pair.rejected)]
     finally:
         model.train(training)
+    if not float(moved.abs().max()) <= LEAK:
+        raise InputError(
+            f"{_REFUSED} (a logit of rejected moves by {moved.abs().max():.3g} with chosen); {_INSTEAD}",
+            field=_FIELD,
+        )
     plain = not bf16 and all(parameter.dtype == torch.float32 for parameter in model.parameters())
     most = TOLERANCE[torch.float32 if plain else torch.bfloat16]
     for name, found, expected in zip(("chosen", "rejected"), shared, alone, strict=True):
         if not abs(found - expected) <= most:
             raise InputError(
-                f"this model cannot share a prompt between two answers (mean log-probability of {name} "
-                f"{found:.4f} beside the other, {expected:.4f} alone): its layers do not keep to the "
-                "attention mask; train sft, sft-truth or dpo, which read every answer by itself",
-                field="rare.student.base",
+                f"{_REFUSED} (mean log-probability of {name} {found:.4f} beside the other, {expected:.4f} "
+                f"alone); {_INSTEAD}",
+                field=_FIELD,
             )
 
 
@@ -90,12 +108,11 @@ def _tokens(pair: Pair) -> int:
 
 def _shared(
     model: nn.Module, pair: Pair, attention: str, device: torch.device, extra_inputs: ExtraInputs | None
-) -> list[float]:
-    """Mean log-probability a token of chosen and of rejected, in one row."""
+) -> tuple[Tensor, Tensor]:
+    """Logits and targets of both answers, in one row."""
     batch = SharedPromptCollator(0, extra_inputs=extra_inputs)([pair])
     targets = batch["targets"][0].to(device)
-    logits = model(**model_inputs(_on(device, batch), attention)).logits[0]
-    return [_mean(logits, targets[:, side]) for side in (0, 1)]
+    return model(**model_inputs(_on(device, batch), attention)).logits[0].float(), targets
 
 
 def _alone(
@@ -106,8 +123,8 @@ def _alone(
     inputs = {"input_ids": ids, "attention_mask": seen}
     if extra_inputs is not None:
         inputs |= extra_inputs([replace(pair, prompt=ids[0].tolist())], seen)
-    logits = model(**_on(device, inputs), use_cache=False).logits[0]
-    return _mean(logits[len(pair.prompt) - 1 : -1], torch.tensor(answer, device=device))
+    logits = model(**_on(device, inputs), use_cache=False, logits_to_keep=len(answer) + 1).logits[0]
+    return _mean(logits[:-1], torch.tensor(answer, device=device))
 
 
 def _mean(logits: Tensor, targets: Tensor) -> float:

@@ -51,13 +51,23 @@ class SlideRow:
 
 @dataclass(frozen=True)
 class Problem:
-    """One row, or one slide, of the sheet that cannot be used: where, why, and whether the slide is lost."""
+    """One row, or one slide, of the sheet that cannot be used.
+
+    Attributes:
+        record: its line, or the slide.
+        field: what is wrong.
+        value: as it stands there.
+        reason: why it cannot be used.
+        slide: the slide that is lost by it as far as its row names one; None where none is lost.
+        path: of that slide.
+    """
 
     record: str
     field: str
     value: str
     reason: str
-    loses: bool = True
+    slide: str | None = ""
+    path: str = ""
 
 
 def read_sheet(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
@@ -108,13 +118,11 @@ def _rows(path: str | Path) -> tuple[list[SlideRow], list[Problem]]:
         if len(set(same)) > 1:
             differing = [key for key in asdict(same[0]) if len({getattr(row, key) for row in same}) > 1]
             problems.append(
-                Problem(slide, differing[0], "", f"{len(same)} rows for one slide, and they differ")
+                Problem(slide, differing[0], "", f"{len(same)} rows for one slide, and they differ", slide)
             )
             continue
         if len(same) > 1:
-            problems.append(
-                Problem(slide, "slide", slide, f"{len(same)} equal rows, one counts", loses=False)
-            )
+            problems.append(Problem(slide, "slide", slide, f"{len(same)} equal rows, one counts", slide=None))
         rows.append(same[0])
     return rows, problems
 
@@ -135,7 +143,8 @@ def _text(path: str | Path) -> str:
 
 def _row(line: Mapping[str | None, Any], record: str, problems: list[Problem]) -> SlideRow | None:
     def problem(field: str, value: object, reason: str) -> None:
-        problems.append(Problem(record, field, str(value), reason))
+        slide, path = ((line.get(key) or "").strip() for key in ("slide", "path"))
+        problems.append(Problem(record, field, str(value), reason, slide, path))
 
     if None in line or None in line.values():
         return problem("", "", "has another number of fields than the header")

@@ -89,7 +89,8 @@ def split(cases: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
         settings: ``SETTINGS`` of ``rare.split``.
 
     Returns:
-        ``cases`` without those above the caps, with columns split and fold; sorted by case_id.
+        ``cases`` without those above the caps, with columns split, fold and publication_group; sorted by
+        case_id.
 
     Raises:
         InputError: a part that was asked for would be empty; names the configuration keys.
@@ -119,7 +120,8 @@ def split(cases: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
         )
     result = result[~(aside & (sides == "validation"))]
     result = result[_within_caps(result, groups, settings, rng)]
-    result = result.assign(fold=_folds(result, groups[result.index], settings["folds"], rng))
+    folds = _folds(result, groups[result.index], settings["folds"], rng)
+    result = result.assign(fold=folds, publication_group=groups[result.index])
     result = result.reset_index(drop=True)
     check(result)
     return result

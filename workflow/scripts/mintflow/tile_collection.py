@@ -50,12 +50,16 @@ def read_manifests(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def with_bad_rows(manifest: pd.DataFrame, problems: Iterable[Problem]) -> pd.DataFrame:
-    """The manifest and a row for each slide that the sheet lost, named by its line if need be."""
-    lost = [
-        manifest_row(problem.record, "", "bad-row", f"{problem.field} {problem.reason}".strip())
-        for problem in problems
-        if problem.loses
-    ]
+    """The manifest and a row for each slide that the sheet lost, named by its line where no name is free."""
+    taken, lost = set(manifest["slide_id"]), []
+    for problem in problems:
+        if problem.slide is None:
+            continue
+        name = problem.slide if problem.slide and problem.slide not in taken else problem.record
+        if name not in taken:
+            taken.add(name)
+            message = f"{problem.field} {problem.reason}".strip()
+            lost.append(manifest_row(name, problem.path, "bad-row", message))
     table = pd.DataFrame(lost, columns=list(MANIFEST_COLUMNS)).astype(manifest.dtypes.to_dict())
     return pd.concat([manifest, table]).sort_values("slide_id", ignore_index=True) if lost else manifest
 
