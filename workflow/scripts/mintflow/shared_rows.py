@@ -71,6 +71,8 @@ def require_shared_rows(
             alone = [_alone(model, pair, ids, device, extra_inputs) for ids in (pair.chosen, pair.rejected)]
     finally:
         model.train(training)
+    if not logits.isfinite().all():
+        return  # training refuses them, and names the pair
     if not float(moved.abs().max()) <= LEAK:
         raise InputError(
             f"{_REFUSED} (a logit of rejected moves by {moved.abs().max():.3g} with chosen); {_INSTEAD}",
