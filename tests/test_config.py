@@ -104,6 +104,8 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ({"rare": {"arms": []}}, ['rare.arms: "orpo" must be among them']),
         ({"rare": {"student": {"lora": {"target_modules": []}}}}, ["target_modules: [] is not allowed: "]),
         ({"rare": {"student": {"training": {"max_steps": 0}}}}, ["max_steps: 0 is not allowed: -1 was"]),
+        ({"rare": {"variants": ["orpo-q5"]}}, ["rare.variants", "wrong type"]),
+        ({"rare": {"variants": {"a": {"arm": "orpo", "student": {"base": "b"}}}}}, ["rare.variants.a"]),
         # another model's name over the same weights
         (
             {

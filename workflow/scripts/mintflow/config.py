@@ -91,8 +91,9 @@ def _drop_variants(config: Mapping[str, Any]) -> None:
     """Take out the variants that a later file sets to null."""
     for track in TRACKS:
         variants = config[track].get("variants") if isinstance(config.get(track), dict) else None
-        for name in [name for name, variant in (variants or {}).items() if variant is None]:
-            del variants[name]
+        if isinstance(variants, dict):
+            for name in [name for name, variant in variants.items() if variant is None]:
+                del variants[name]
 
 
 def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -257,6 +258,8 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
                 wrong = [line for error in validator.iter_errors(changed) for line in _explain(error)]
                 for problem in wrong or (_contradictions(changed) if runs else ()):
                     yield f"{where}: {problem}"
+                if wrong:
+                    continue
                 base = changed[track]["student"]["base"]
                 if runs:
                     yield from _other_base(bases, base, f"{where}.student")
@@ -316,7 +319,7 @@ def _bad_variant(
     views = lists.get("views", config[track]["preferences"].get("views"))
     if "leave_out" in lists and not views:
         yield f"{where}.preferences.leave_out: changes nothing without preferences.views"
-    base = student.get("base", {})
+    base = student["base"] if isinstance(student.get("base"), Mapping) else {}
     read = {**config[track]["student"]["base"], **base}["kind"] in ("hub", "local")
     if not read and (base.get("id") or base.get("revision")):
         yield f"{where}.student.base.id: is read with kind hub or local alone"
