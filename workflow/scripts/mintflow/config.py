@@ -82,6 +82,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     errors = sorted(validator.iter_errors(filled), key=lambda error: [str(part) for part in error.path])
     problems = [line for error in errors for line in _explain(error)] or list(_odd_values(filled))
     problems = problems or [*_unread(filled), *_contradictions(filled)] or list(_bad_variants(filled, schema))
+    problems = problems or list(_idle_variants(filled))
     if problems:
         raise InputError("\n  " + "\n  ".join(problems), file="configuration")
     return filled
@@ -266,13 +267,16 @@ def _bad_variants(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
                 own = base != section["student"]["base"]
                 if track == "tissue" and own and base["kind"] not in ("hub", "local"):
                     yield f"{where}.student.base.kind: only hub or local, which see already"
-            for arm in Plan(section, track).idle():
-                where = f"{track}.variants.{arm.name}"
-                yield f"{where}: changes nothing of what {arm.parent} learns from or answers with"
         except InputError as error:
             yield f"{_join(error.record or track, error.field)}: {error.problem}"
-        except KeyError:  # a variant of no arm, which is told above
-            continue
+
+
+def _idle_variants(config: Mapping[str, Any]) -> Iterator[str]:
+    """Variants, right by themselves, that would be trained for hours to be a copy."""
+    for track in (track for track in TRACKS if track in config):
+        for arm in Plan(config[track], track).idle():
+            where = f"{track}.variants.{arm.name}"
+            yield f"{where}: changes nothing of what {arm.parent} learns from or answers with"
 
 
 def _unknown_arms(track: str, section: Mapping[str, Any]) -> Iterator[str]:

@@ -31,8 +31,8 @@ Only training and validation patients are here. Diseases that were held out whol
 have no patient here, but they are candidates: their names stand in a list wherever the teacher puts them.
 
 Left out: pairs with the prompt, the chosen list and the diagnosis of an earlier one, pairs whose teacher
-scores are all equal, and, where a maximum is set, training pairs beyond it (k {k}, q {q}, maximum
-{max_pairs}, sampling seed {seed})."""
+scores are all equal, and, where a maximum is set, training pairs beyond it (k {k}, q {q},
+maximum {max_pairs}, sampling seed {seed})."""
 
 _LEAKING = """
 
