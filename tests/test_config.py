@@ -83,6 +83,12 @@ SET = {"name": "a", "kind": "folders", "path": "tiles"}
         ),
         ({"rare": {"retrieval": {"context": "Context:"}}}, ["rare.retrieval.context", "does not match"]),
         ({"run": "../x"}, ["run", "does not match"]),
+        ({"rare": {"prompt": {"user": "Which disease?"}}}, ["rare.prompt.user: lacks {phenotypes}"]),
+        (
+            {"rare": {"prompt": {"user": "{phenotypes} {foo}"}}},
+            ["rare.prompt.user: unknown placeholder {foo}"],
+        ),
+        ({"tissue": {"prompt": {"user": "{"}}}, ["tissue.prompt.user: ", "allowed: {labels}, {k}"]),
         # one's own data, passed over in silence
         (
             {"rare": {"cohort": {"path": "mine/"}}},

@@ -21,6 +21,7 @@ import yaml
 from .addresses import refused
 from .arms import CONTROLS, PRIMARY, RANKED, Plan, varied
 from .errors import InputError
+from .placeholders import check_patient_prompt, check_tile_prompt
 
 _LARGEST = 2**31 - 1
 
@@ -187,7 +188,13 @@ def _join(path: str, key: object) -> str:
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
-    """Keys that are each allowed but not together."""
+    """Keys that are each allowed but not together, and templates that cannot be filled in."""
+    for track, check_prompt in (("rare", check_patient_prompt), ("tissue", check_tile_prompt)):
+        if track in config["tracks"]:
+            try:
+                check_prompt(config[track]["prompt"]["user"])
+            except InputError as error:
+                yield f"{error.field}: {error.problem}"
     for track, check in (("rare", _rare_contradictions), ("tissue", _tissue_contradictions)):
         if track in config["tracks"]:
             yield from check(config[track])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 
 import pandas as pd
 import pyarrow as pa
-
-from .errors import InputError
 
 Message = dict[str, str]
 Messages = list[Message]
@@ -40,25 +37,3 @@ def typed(
     return table.assign(
         **{name: pd.Series(table[name].tolist(), table.index, kind) for name, kind in kinds.items()}
     )
-
-
-def check_placeholders(text: str, allowed: Sequence[str], field: str) -> set[str]:
-    """The placeholders that a template of the configuration uses.
-
-    Args:
-        text: to be filled in by ``str.format``.
-        allowed: names that it may use, without format or conversion.
-        field: its key, for errors.
-
-    Raises:
-        InputError: an unknown placeholder, or a stray brace.
-    """
-    known = ", ".join(f"{{{name}}}" for name in allowed)
-    try:
-        parts = [part[1:] for part in string.Formatter().parse(text) if part[1] is not None]
-    except ValueError as error:
-        raise InputError(f"{error}; allowed: {known}, a literal brace is doubled", field=field) from error
-    for name, specification, conversion in parts:
-        if name not in allowed or specification or conversion:
-            raise InputError(f"unknown placeholder {{{name}}}; allowed: {known}", field=field)
-    return {name for name, *_ in parts}

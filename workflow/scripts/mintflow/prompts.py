@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .conversations import Messages, check_placeholders
+from .conversations import Messages
 from .errors import InputError
+from .placeholders import check_patient_prompt
 
 NONE, BLANK, SHUFFLED = "none", "blank", "shuffled"
 UNAVAILABLE = "not available"
 CONTROL_SPLITS = ("test", "test_unseen")
-PLACEHOLDERS = ("patient", "phenotypes", "excluded", "k")
 
 
 @dataclass(frozen=True)
 class Template:
-    """The keys of ``rare.prompt``; ``user`` is filled in with `PLACEHOLDERS`.
+    """The keys of ``rare.prompt``; ``user`` is filled in with `placeholders.PATIENT`.
 
     Raises:
         InputError: ``user`` has an unknown placeholder, a stray brace, or no ``{phenotypes}``.
@@ -37,9 +37,7 @@ class Template:
 
     def __post_init__(self) -> None:
         """Check ``user``."""
-        if "phenotypes" not in check_placeholders(self.user, PLACEHOLDERS, "rare.prompt.user"):
-            problem = "lacks {phenotypes}: the student would read nothing about the patient"
-            raise InputError(problem, field="rare.prompt.user")
+        check_patient_prompt(self.user)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Template:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from .conversations import Messages, check_placeholders
+from .conversations import Messages
 from .errors import InputError
 from .ontology import Ontology
+from .placeholders import check_placeholders
 from .prompts import BLANK, NONE, UNAVAILABLE, Template, build_prompts
 
 # HPO's ranges (HP:0040280 and below). 100 % is no word of its own: most such terms were seen in

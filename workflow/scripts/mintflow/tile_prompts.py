@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .conversations import Messages, check_placeholders
+from .conversations import Messages
 from .errors import InputError
+from .placeholders import check_tile_prompt
 from .prompts import BLANK, NONE, SHUFFLED
 
-PLACEHOLDERS = ("labels", "k")
 TESTED = "test"
 ASKED = ("train", "validation", TESTED, "unlabelled")
 
@@ -35,9 +35,7 @@ def question(template: Mapping[str, Any], labels: Sequence[str], k: int) -> Mess
     wrong = set(template) ^ {"system", "user"}
     if wrong:
         raise InputError(f"missing or unknown key(s): {', '.join(sorted(wrong))}", field="tissue.prompt")
-    check_placeholders(template["user"], PLACEHOLDERS, "tissue.prompt.user")
-    if not template["user"].strip():
-        raise InputError("is empty: the student would be asked nothing", field="tissue.prompt.user")
+    check_tile_prompt(template["user"])
     user = template["user"].format(labels=", ".join(sorted(labels)), k=k)
     system = [{"role": "system", "content": template["system"]}] if template["system"] else []
     return [*system, {"role": "user", "content": user}]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .conversations import check_placeholders
 from .errors import InputError
+from .placeholders import check_placeholders
 from .scores import accuracy, read_score_table
 
 # makes (tiles to score x labels) scores from tiles to learn from and tiles to stop by, given as masks
