@@ -15,14 +15,8 @@ _root = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(_root / "workflow" / "scripts"))
 
 from mintflow.code import sources as _sources
-from mintflow.config import (
-    canonical,
-    complete,
-    lookup as lookup_key,
-    nameable,
-    read_schema,
-    require_files,
-)
+from mintflow.config import canonical, complete, nameable, require_files
+from mintflow.config_schema import lookup as lookup_key, read_schema
 from mintflow.errors import InputError
 
 try:

@@ -143,7 +143,8 @@ def write(folder: Path, root: Path, **rare: dict[str, Any]) -> dict[str, str]:
         root: of the repository, for the configuration's defaults.
         rare: sections of the configuration to change, e.g. ``evaluation={"report_cases": 2}``.
     """
-    from mintflow.config import complete, read_schema
+    from mintflow.config import complete
+    from mintflow.config_schema import read_schema
 
     rng = np.random.default_rng(3)
     schema = read_schema(root / "workflow/schemas/config.schema.yaml")

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 
 from conftest import ROOT
-from mintflow.config import read_schema
+from mintflow.config_schema import read_schema
 
 APERIO = "Aperio Image Library v11.2.1 \r\n{width}x{height} [0,0 {width}x{height}] ({tile}x{tile})|{keys}"
 

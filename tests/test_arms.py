@@ -12,7 +12,8 @@ import pytest
 
 from mintflow import budget, io, learning_rates
 from mintflow.arms import Plan, by_arm
-from mintflow.config import complete, read_schema, require_files
+from mintflow.config import complete, require_files
+from mintflow.config_schema import read_schema
 from mintflow.errors import InputError
 from mintflow.evaluation import arm_pairs, mean_of_seeds
 from mintflow.tokenization import Pair

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mintflow.config import canonical, complete, lookup, read_schema, require_files
+from mintflow.config import canonical, complete, require_files
+from mintflow.config_schema import lookup, read_schema
 from mintflow.errors import InputError
 
 

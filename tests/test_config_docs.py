@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mintflow.config import read_schema
+from mintflow.config_schema import read_schema
 
 ROW = re.compile(r"^\| `([a-z_0-9.\[\]]+)` \| `(.*?)` \| (.*?) \| (.+) \|$", re.MULTILINE)
 

@@ -14,12 +14,12 @@ from mintflow.knowledge import (
     Knowledge,
     assert_leak_free,
     build,
-    citation,
     held_out_publications,
     leak_free,
     profiles_without,
 )
 from mintflow.mondo import COLUMNS, Mondo
+from mintflow.publications import citation
 from patients import A1, A2, B1, A, B, annotation, annotations, cases
 
 ON, OFF = {"drop_held_out_publications": True}, {"drop_held_out_publications": False}
@@ -122,6 +122,8 @@ def test_second_publication_of_a_held_out_patient_is_controlled_too() -> None:
 
 
 def test_spellings_of_one_citation() -> None:
+    address = "https://pubmed.ncbi.nlm.nih.gov/70547/?format=abstract"
+    assert citation(address) == "PMID:70547" and citation("OMIM:1") == "omim:1"
     assert citation("PMID:070547") == citation("pmid: 70547") == citation("PMID:70547P") == "PMID:70547"
     assert citation("PMID:7") != citation("PMID:70")
     assert citation("DOI:10.1/X") == citation("doi:10.1/x")

@@ -12,7 +12,8 @@ import pytest
 import report_material
 from mintflow import io, tables, variant_tables
 from mintflow.arms import Plan
-from mintflow.config import complete, read_schema
+from mintflow.config import complete
+from mintflow.config_schema import read_schema
 from mintflow.errors import InputError
 from mintflow.sweeps import sizes, sweeps
 from mintflow.training_table import COLUMNS

@@ -82,7 +82,8 @@ def write(folder: Path, root: Path, *, looks: bool = True, **tissue: dict[str, A
         looks: whether the student's answers depend on the image.
         tissue: sections of the configuration to change.
     """
-    from mintflow.config import complete, read_schema
+    from mintflow.config import complete
+    from mintflow.config_schema import read_schema
 
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(5)

@@ -16,7 +16,8 @@ import yaml
 
 import workflow_tools
 from mintflow import io
-from mintflow.config import complete, read_schema
+from mintflow.config import complete
+from mintflow.config_schema import read_schema
 from tissue_material import tile
 from workflow_tools import ENVIRONMENT, ROOT, phenopacket, place, snakemake
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mintflow import cli
-from mintflow.config import read_schema
+from mintflow.config_schema import read_schema
 from mintflow.io import write_text
 
 HEADER = """\

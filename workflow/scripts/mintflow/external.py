@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 
 from .cohort import cited_publications
-from .knowledge import citation, held_out_publications, leak_free
+from .knowledge import held_out_publications, leak_free
 from .metrics import Labels
+from .publications import citation
 from .selection import count_terms
 
 # in order of precedence: a patient is set aside for the first that applies, the others are told beside it

@@ -8,7 +8,6 @@ names, gene links. Rows that cite OMIM may retell such a paper; no table says so
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +19,10 @@ from .cohort import cited_publications
 from .mondo import Mondo
 from .names import build_vocabulary, phenotypic_series
 from .ontology import Ontology
+from .publications import citation
 from .splits import HELD_OUT
 
 SETTINGS = ("drop_held_out_publications",)
-
-_PMID = re.compile(r"^PMID:\s*0*(\d+)P?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,6 @@ def held_out_publications(cases: pd.DataFrame) -> list[str]:
     """Every publication that reports a patient outside training, sorted."""
     held_out = cases[cases["split"].isin(HELD_OUT)]
     return sorted({name for names in cited_publications(held_out) for name in names})
-
-
-def citation(reference: str) -> str:
-    """One spelling of a reference: the release also writes PMID:070547 and PMID:20037588P."""
-    match = _PMID.match(reference.strip())
-    return f"PMID:{match[1]}" if match else reference.strip().lower()
 
 
 def citing_rows(hpoa: pd.DataFrame, publications: Iterable[str]) -> pd.Series:

@@ -25,7 +25,8 @@ from . import cli
 from .conversations import Messages, answer
 from .errors import InputError
 from .lists import format_list
-from .shared_rows import require_within_window
+from .shared_rows import require_within_window, score_alone
+from .tokenization import Pair
 
 if TYPE_CHECKING:
     from .tokenization import ChatEncoder
@@ -313,9 +314,7 @@ def check_masking(model: torch.nn.Module, prompt: Sequence[int], trie: Trie, chu
     leaf = int(np.argmax([trie.depths[node] for node in trie.leaves]))
     path = trie.path(trie.leaves[leaf])
     tokens = [trie.tokens[node] for node in path]
-    ids = torch.tensor([[*prompt, *tokens]], device=next(model.parameters()).device)
-    logp = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float().log_softmax(dim=-1)
-    alone = float(logp.gather(1, ids[0, len(prompt) :, None]).double().sum())
+    alone = float(score_alone(model, Pair("", list(prompt), [], []), tokens).sum())
     shared = float(score_candidates(model, prompt, trie, chunk)[leaf])
     require_equal(shared, alone)
 

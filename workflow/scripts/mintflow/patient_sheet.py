@@ -17,7 +17,8 @@ from pathlib import Path
 from . import cohort
 from .archives import MEGABYTE
 from .errors import InputError
-from .phenopackets import HPO_ID, SEXES, disease_identifier, publication_identifier
+from .phenopackets import HPO_ID, SEXES, disease_identifier
+from .publications import publication_identifier
 from .quarantine import Quarantine
 
 REQUIRED = ("case_id", "disease_id", "hpo_ids")

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
 from typing import Any
-from urllib.parse import unquote
 
 from . import cohort, variants
 from .archives import json_members, shown_name
 from .errors import InputError
+from .publications import publication_identifier
 from .quarantine import Quarantine
 from .vcf_places import VcfPlaces
 
@@ -27,15 +27,6 @@ _SEXES_OF_THE_STANDARD = ("MALE", "FEMALE", "OTHER_SEX", "UNKNOWN_SEX")
 
 HPO_ID = re.compile(r"^HP:\d{7}$")
 _DISEASE_ID = re.compile(r"^(?:OMIM:\d{6}|MONDO:\d{7}|ORPHA:\d+)$")
-_PMID = re.compile(
-    r"^(?:(?:PMID|PubMed)(?::\s*|\s+)|(?:pubmed\.ncbi\.nlm\.nih\.gov|ncbi\.nlm\.nih\.gov/pubmed)/)0*([1-9]\d*)$",
-    re.IGNORECASE,
-)
-_DOI = re.compile(r"^(?:DOI:\s*|(?:dx\.)?doi\.org/)(\S+)$|^(10\.\d{4,}/\S+)$", re.IGNORECASE)
-_PMC = re.compile(
-    r"^(?:PMC(?:ID)?:\s*|(?:pmc\.)?ncbi\.nlm\.nih\.gov/(?:pmc/)?articles/)(\S+)$|^(PMC\d+)$", re.IGNORECASE
-)
-_ADDRESS = re.compile(r"^https?://(?:www\.)?", re.IGNORECASE)
 _PMID_IN_ID = re.compile(r"^PMID[_:]0*([1-9]\d*)(?!\d)")
 _DURATION = re.compile(
     r"^P(?:(\d+(?:\.\d+)?)Y)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T[\dHMS.]+)?$"
@@ -189,19 +180,6 @@ def disease_identifier(text: str) -> str | None:
     """An OMIM, MONDO or ORPHA id in the spelling of the tables (``Orphanet:1`` is ``ORPHA:1``), or None."""
     identifier = re.sub(r"^Orphanet:", "ORPHA:", text.strip(), flags=re.IGNORECASE)
     return identifier if _DISEASE_ID.match(identifier) else None
-
-
-def publication_identifier(text: str) -> str | None:
-    """``PMID:1``, ``DOI:...`` or ``PMC:...`` of a reference or its address, or None if it is none of them."""
-    text = text.strip()
-    if address := _ADDRESS.match(text):  # as often copied, with what a browser adds
-        text = unquote(re.split(r"[?#]", text[address.end() :])[0]).rstrip("/.")
-    if match := _PMID.match(text):
-        return f"PMID:{match[1]}"
-    for kind, form in (("DOI", _DOI), ("PMC", _PMC)):
-        if match := form.match(text):
-            return f"{kind}:{(match[1] or match[2]).lower()}"
-    return None
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -6,7 +6,7 @@ takes no mask or positions from outside, would let the chosen list leak into the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -68,7 +68,8 @@ def require_shared_rows(
             other = replace(pair, chosen=[*pair.chosen[-2::-1], pair.chosen[-1]])
             moved = (logits - _shared(model, other, attention, device, extra_inputs)[0])[targets[:, 1] >= 0]
             shared = [_mean(logits, targets[:, side]) for side in (0, 1)]
-            alone = [_alone(model, pair, ids, device, extra_inputs) for ids in (pair.chosen, pair.rejected)]
+            answers = (pair.chosen, pair.rejected)
+            alone = [float(score_alone(model, pair, ids, extra_inputs).mean()) for ids in answers]
     finally:
         model.train(training)
     if not logits.isfinite().all():
@@ -104,6 +105,29 @@ def require_within_window(model: nn.Module, tokens: int, *, what: str, remedy: s
         )
 
 
+def score_alone(
+    model: nn.Module, pair: Pair, answer: Sequence[int], extra_inputs: ExtraInputs | None = None
+) -> Tensor:
+    """Log-probability (nats, float64) of each token of ``answer`` behind the pair's prompt alone.
+
+    Args: as of ``require_shared_rows``; ``answer``, token ids.
+    """
+    device = next(model.parameters()).device
+    ids = torch.tensor([[*pair.prompt, *answer]])
+    seen = torch.ones_like(ids)
+    inputs: dict[str, object] = {"input_ids": ids, "attention_mask": seen}
+    if extra_inputs is not None:
+        inputs |= extra_inputs([replace(pair, prompt=ids[0].tolist())], seen)
+    logits = model(**on_device(inputs, device), use_cache=False, logits_to_keep=len(answer) + 1).logits[0]
+    logp = logits[:-1].float().log_softmax(dim=-1)
+    return logp.gather(1, torch.tensor(answer, device=device)[:, None])[:, 0].double()
+
+
+def on_device(batch: Mapping[str, object], device: torch.device) -> dict[str, object]:
+    """The batch with its tensors on ``device``."""
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+
 def _tokens(pair: Pair) -> int:
     return len(pair.prompt) + max(len(pair.chosen), len(pair.rejected))
 
@@ -114,26 +138,10 @@ def _shared(
     """Logits and targets of both answers, in one row."""
     batch = SharedPromptCollator(0, extra_inputs=extra_inputs)([pair])
     targets = batch["targets"][0].to(device)
-    return model(**model_inputs(_on(device, batch), attention)).logits[0].float(), targets
-
-
-def _alone(
-    model: nn.Module, pair: Pair, answer: list[int], device: torch.device, extra_inputs: ExtraInputs | None
-) -> float:
-    ids = torch.tensor([[*pair.prompt, *answer]])
-    seen = torch.ones_like(ids)
-    inputs = {"input_ids": ids, "attention_mask": seen}
-    if extra_inputs is not None:
-        inputs |= extra_inputs([replace(pair, prompt=ids[0].tolist())], seen)
-    logits = model(**_on(device, inputs), use_cache=False, logits_to_keep=len(answer) + 1).logits[0]
-    return _mean(logits[:-1], torch.tensor(answer, device=device))
+    return model(**model_inputs(on_device(batch, device), attention)).logits[0].float(), targets
 
 
 def _mean(logits: Tensor, targets: Tensor) -> float:
     scored = targets >= 0
     logp = logits[scored].float().log_softmax(dim=-1)
     return float(logp.gather(1, targets[scored][:, None]).mean())
-
-
-def _on(device: torch.device, batch: dict[str, object]) -> dict[str, object]:
-    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}

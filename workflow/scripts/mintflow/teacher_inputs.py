@@ -20,7 +20,8 @@ from scipy.sparse import csr_matrix, vstack
 from .errors import InputError
 from .evidence import Evidence
 from .features import Cohort, disease_codes, term_matrix, term_weights, unit_rows
-from .knowledge import citation, profiles_without
+from .knowledge import profiles_without
+from .publications import citation
 
 # A big family study counts for more than a single case report, but not in proportion.
 PUBLICATION_POWER = 0.5

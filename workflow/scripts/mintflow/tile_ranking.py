@@ -8,7 +8,6 @@ model that trains here, those that see through cross-attention too. In float32, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from . import cli
 from .collate import model_inputs
 from .likelihood import first_lines, require_equal
 from .listwise import ListwiseCollator, score_lists
+from .shared_rows import on_device, score_alone
 from .tokenization import Pair
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ def score_labels(
 def _score(student: Student, pairs: Sequence[Pair], gallery: Gallery) -> NDArray[np.float64]:
     """Log-probabilities of the candidates of each pair, (pairs, candidates)."""
     device = next(student.model.parameters()).device
-    batch = {
-        name: value.to(device) if isinstance(value, torch.Tensor) else value
-        for name, value in ListwiseCollator(student.encoder.tokenizer.pad_token_id, gallery)(pairs).items()
-    }
+    batch = on_device(ListwiseCollator(student.encoder.tokenizer.pad_token_id, gallery)(pairs), device)
     logits = student.model(**model_inputs(batch, student.model.config._attn_implementation)).logits
     return score_lists(logits, batch["targets"], batch["wanted"]).student.double().cpu().numpy()
 
@@ -85,11 +82,5 @@ def _check_masking(student: Student, pair: Pair, gallery: Gallery) -> None:
     """Score one label both ways: does this model heed the block mask?"""
     place = max(range(len(pair.candidates)), key=lambda index: len(pair.candidates[index]))
     line = pair.candidates[place]
-    device = next(student.model.parameters()).device
-    ids = torch.tensor([[*pair.prompt, *line]])
-    shown = gallery([replace(pair, prompt=ids[0].tolist())], torch.ones_like(ids))
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **shown}
-    logits = student.model(**{name: value.to(device) for name, value in inputs.items()}).logits[0]
-    logp = logits[len(pair.prompt) - 1 : -1].float().log_softmax(dim=-1)
-    alone = float(logp.gather(1, torch.tensor(line, device=device)[:, None]).double().sum())
+    alone = float(score_alone(student.model, pair, line, gallery).sum())
     require_equal(float(_score(student, [pair], gallery)[0, place]), alone)
