@@ -94,6 +94,7 @@ rule evaluate_tiles:
         cases=f"{TISSUE}/cohort/cases.parquet",
         labels=f"{TISSUE}/cohort/labels.parquet",
         answers=by_arm(f"{TISSUE}/evaluation/answers", VISION_ARMS),
+        rankings=by_arm(f"{TISSUE}/evaluation/rankings", VISION_RANKING),
         scores=by_arm(f"{TISSUE}/teacher", ["teacher", "prior"]),
     output:
         metrics=report(
@@ -122,6 +123,9 @@ rule evaluate_tiles:
     params:
         settings=settings(evaluation="tissue.evaluation", preferences="tissue.preferences"),
         answers=lambda wildcards, input: named(input.answers),
+        rankings=lambda wildcards, input: (
+            ["--rankings", *named(input.rankings)] if VISION_RANKING else []
+        ),
         scores=lambda wildcards, input: named(input.scores),
         variants=variants_of("tissue"),
     shell:
@@ -131,6 +135,7 @@ rule evaluate_tiles:
             --cases {input.cases:q} \
             --labels {input.labels:q} \
             --answers {params.answers:q} \
+            {params.rankings:q} \
             --scores {params.scores:q} \
             --variants {params.variants:q} \
             --output-metrics {output.metrics:q} \

@@ -312,6 +312,20 @@ def test_the_best_rate_is_chosen_by_answers() -> None:
         learning_rates.choose({"orpo.lr1": answers()}, truth)
 
 
+def test_rates_whose_answers_are_alike_are_told_by_the_held_out_loss() -> None:
+    """As of an arm that writes captions whatever its rate is."""
+    truth = {"c0": "Marfan syndrome", "c1": "Rett syndrome"}
+    trials = {f"dpo.lr{rate}": answers("a picture", "another") for rate in ("1e-05", "0.0001", "0.001")}
+    losses = {"dpo.lr1e-05": 0.6, "dpo.lr0.0001": 0.2, "dpo.lr0.001": float("nan")}
+    found = learning_rates.choose(trials, truth, losses=losses)
+    assert (found["learning_rate"], found["edge"], found["tied"]) == (0.0001, None, [1e-05, 0.001])
+    assert [row["held_out_loss"] for row in found["trials"]][:2] == [0.6, 0.2]
+    # answers come first, however good the loss
+    better = trials | {"dpo.lr1e-05": answers("1. Marfan syndrome", "another")}
+    found = learning_rates.choose(better, truth, losses=losses)
+    assert (found["learning_rate"], found["tied"]) == (1e-05, [])
+
+
 def test_the_trial_of_the_chosen_rate_is_taken_whole(tmp_path: Path) -> None:
     for name, text in (("sft.lr1e-05", "small"), ("sft.lr0.001", "large")):
         io.write_text(text, tmp_path / name / "adapter" / "weights")

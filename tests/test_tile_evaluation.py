@@ -59,7 +59,12 @@ def material(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def evaluate(folder: Path, arms: tuple[str, ...] = ("base", "orpo", "orpo-blank"), **changes: object) -> dict:
+def evaluate(
+    folder: Path,
+    arms: tuple[str, ...] = ("base", "orpo", "orpo-blank"),
+    ranked: tuple[str, ...] = (),
+    **changes: object,
+) -> dict:
     settings = {"evaluation": OPTIONS | changes, "preferences": {"k": 2, "q": 1}}
     outputs = ["metrics", "comparisons", "confusion", "seeds", "per-case", "grounded"]
     evaluate_tiles.main(
@@ -68,6 +73,7 @@ def evaluate(folder: Path, arms: tuple[str, ...] = ("base", "orpo", "orpo-blank"
                 *("--settings", json.dumps(settings)),
                 *("--cases", str(folder / "cases.parquet"), "--labels", str(folder / "labels.parquet")),
                 *("--answers", *(f"{arm}={folder / arm}.parquet" for arm in arms)),
+                *(["--rankings", *ranked] if ranked else []),
                 *("--scores", *(f"{arm}={folder / arm}.parquet" for arm in ("teacher", "prior"))),
                 *(word for name in outputs for word in (f"--output-{name}", str(folder / f"out-{name}"))),
             ]
@@ -161,6 +167,34 @@ def test_patients_decide_the_width_of_intervals(material: Path) -> None:
     )
     assert by_patient["value"] == by_case["value"]
     assert (by_patient["ci_low"], by_patient["ci_high"]) != (by_case["ci_low"], by_case["ci_high"])
+
+
+def test_what_a_student_ranks_is_measured_beside_what_it_writes(material: Path) -> None:
+    """The ranking of an arm that writes nothing: here, the teacher's turned upside down."""
+    upside = pd.read_parquet(material / "teacher.parquet")
+    upside["rank"] = 5 - upside["rank"]
+    upside.to_parquet(material / "base-ranks.parquet")
+    ranked = (f"base={material / 'base-ranks.parquet'}", f"orpo={material / 'teacher.parquet'}")
+    found = evaluate(material, ranked=ranked, ranking_cases=None)
+    metrics = found["metrics"]
+    assert value(metrics, "orpo", "rank_top1") == value(metrics, "teacher", "rank_top1")
+    assert value(metrics, "teacher", "rank_top1") == value(metrics, "teacher", "top1") > 0.5
+    truth = pd.read_parquet(material / "cases.parquet").query("split == 'test'")[["case_id", "label_id"]]
+    wanted = (upside.merge(truth)["rank"] == 1).mean()
+    assert value(metrics, "base", "rank_top1") == pytest.approx(wanted, abs=1e-6)
+    assert value(metrics, "base", "top1") == 0
+    assert set(metrics.loc[metrics["metric"] == "rank_mrr", "arm"]) == {"base", "orpo", "teacher", "prior"}
+    # nothing else changes, nor does what is tested for arms that are not ranked
+    plain = evaluate(material)
+    rest = metrics[~metrics["metric"].str.startswith("rank_")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, plain["metrics"])
+    pairs = found["comparisons"].query("metric == 'rank_top1'")["arm_b"]
+    assert sorted(pairs) == ["base", "prior", "teacher"]
+    # a sample is the same tiles for all
+    few = evaluate(material, ranked=ranked, ranking_cases=12)["metrics"].query("metric == 'rank_top1'")
+    assert few["n"].tolist() == [12] * 4
+    with pytest.raises(InputError, match="record dpo, field --rankings: is ranked"):
+        evaluate(material, ranked=("dpo=x",), ranking_cases=None)
 
 
 def test_an_arm_that_lacks_a_tile_is_named(material: Path) -> None:

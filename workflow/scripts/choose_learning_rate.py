@@ -33,15 +33,19 @@ def main(args: argparse.Namespace) -> None:
         name: io.read_parquet(path, ["case_id", "text"])
         for name, path in cli.by_arm(args.answers, "--answers").items()
     }
-    diverged = {
-        name
-        for name, path in cli.by_arm(args.summaries, "--summaries").items()
-        if io.read_json(path)["diverged_after_step"] is not None
-    }
-    result = choose(trials, truth, diverged)
+    summaries = {name: io.read_json(path) for name, path in cli.by_arm(args.summaries, "--summaries").items()}
+    diverged = {name for name, found in summaries.items() if found["diverged_after_step"] is not None}
+    losses = {}
+    for name, found in summaries.items():
+        if held_out := dict(found["losses"]["held_out"]):
+            losses[name] = held_out.get(found["kept_step"], list(held_out.values())[-1])
+    result = choose(trials, truth, diverged, losses)
     for row in result["trials"]:
         told = (row["rate"], row["top1"], row["mrr"], row["n"], ", diverged" * row["diverged"])
         cli.log.info("rate %g: top-1 %.3f, MRR %.3f of %d%s", *told)
+    if result["tied"]:
+        also = ", ".join(f"{rate:g}" for rate in result["tied"])
+        cli.log.warning("answers are as good at rate %s: the held-out loss decides", also)
     if result["edge"]:
         cli.log.warning("the best is the %s rate tried: a better one may lie beyond", result["edge"])
     io.write_json(result, args.output)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mintflow import cli, io
 from mintflow.errors import InputError
+from mintflow.evaluation import ranking_sample
 from mintflow.settings import exact
 from mintflow.tile_evaluation import CASE_COLUMNS, GROUNDED, TEACHER, Evaluation, read_ranks, tested
 
@@ -22,6 +23,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--labels", required=True, help="labels.parquet, the closed set")
     arms = {"nargs": "+", "action": "extend", "default": [], "metavar": "ARM=PATH"}
     parser.add_argument("--answers", help="written answers", **arms)
+    parser.add_argument("--rankings", help="rankings of every label by likelihood", **arms)
     parser.add_argument("--scores", help="scores of every label, the teacher's among them", **arms)
     parser.add_argument("--variants", nargs="*", default=[], metavar="VARIANT=ARM", help="what each varies")
     parser.add_argument("--output-metrics", required=True, help="CSV")
@@ -37,9 +39,13 @@ def main(args: argparse.Namespace) -> None:
     """Read, ground, measure, test, write."""
     settings = exact(args.settings, ("evaluation", "preferences"), "tissue")
     options, lists = settings["evaluation"], settings["preferences"]
-    answers, scores = cli.by_arm(args.answers, "--answers"), cli.by_arm(args.scores, "--scores")
+    answers, rankings, scores = (
+        cli.by_arm(getattr(args, kind), f"--{kind}") for kind in ("answers", "rankings", "scores")
+    )
     if TEACHER not in scores:
         raise InputError(f"coverage and avoidance need the arm {TEACHER}", field="--scores")
+    if unwritten := set(rankings) - set(answers):
+        raise InputError("is ranked, but wrote no answers", record=min(unwritten), field="--rankings")
     if set(answers) & set(scores):
         raise InputError("an arm both writes and scores", record=min(set(answers) & set(scores)))
     cases = io.read_parquet(args.cases, CASE_COLUMNS)
@@ -58,6 +64,13 @@ def main(args: argparse.Namespace) -> None:
         evaluation.add_answers(arm, path)
     for arm, found in ranks.items():
         evaluation.add_scores(arm, found)
+    if rankings:
+        # beside the students, on the same tiles, whoever scores every label
+        sample = ranking_sample(cases, options["ranking_cases"], options["seed"], "label_id")
+        for arm, path in rankings.items():
+            evaluation.add_ranking(arm, read_ranks(path, arm, sample, labels["label_id"].tolist()))
+        for arm, found in ranks.items():
+            evaluation.add_ranking(arm, {case: found[case] for case in sample})
     metrics, comparisons, seeds = evaluation.summarise(
         unit=options["bootstrap_unit"],
         samples=options["bootstrap_samples"],

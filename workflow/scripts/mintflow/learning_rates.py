@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -48,18 +49,26 @@ def trial_of(rate: float, names: Collection[str]) -> str:
 
 
 def choose(
-    trials: Mapping[str, pd.DataFrame], truth: Mapping[str, str], diverged: Collection[str] = ()
+    trials: Mapping[str, pd.DataFrame],
+    truth: Mapping[str, str],
+    diverged: Collection[str] = (),
+    losses: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Choose by top-1, then by mean reciprocal rank, then the smaller rate; never one that diverged.
+    """Choose by top-1, then by mean reciprocal rank; never one that diverged.
+
+    Rates whose answers are equally good, such as those of an arm that writes no name at all, are told by
+    the held-out loss, which is the same function of the same pairs for every rate; then the smaller is taken.
 
     Args:
         trials: ``{arm}.lr{rate}`` to answers (case_id, text).
         truth: name of the true label of every case.
         diverged: trials whose loss or gradient ceased to be finite.
+        losses: held-out loss of the weights that each trial kept, of those that have one.
 
     Returns:
         learning_rate; edge: whether it is the smallest or largest of several, beyond which a better one may
-        lie, else null; and trials: rate, top1, mrr, n, diverged of each.
+        lie, else null; tied: other rates with equally good answers; and trials: rate, top1, mrr, n,
+        held_out_loss, diverged of each.
 
     Raises:
         InputError: no case was answered, rates were asked different cases, or all diverged.
@@ -80,6 +89,7 @@ def choose(
                 "top1": float((ranks == 1).mean()),
                 "mrr": float(ranks.mean()),
                 "n": len(ranks),
+                "held_out_loss": (losses or {}).get(name),
                 "diverged": name in diverged,
             }
         )
@@ -89,6 +99,18 @@ def choose(
         raise InputError(
             "every learning rate diverged; add smaller ones", field="student.training.learning_rates"
         )
-    best = max(stable, key=lambda row: (row["top1"], row["mrr"], -row["rate"]))
+    best = max(stable, key=_quality)
+    tied = [row["rate"] for row in stable if row is not best and _quality(row)[:2] == _quality(best)[:2]]
     edges = {rows[0]["rate"]: "smallest", rows[-1]["rate"]: "largest"} if len(rows) > 1 else {}
-    return {"learning_rate": best["rate"], "edge": edges.get(best["rate"]), "trials": rows}
+    return {
+        "learning_rate": best["rate"],
+        "edge": edges.get(best["rate"]),
+        "tied": tied,
+        "trials": rows,
+    }
+
+
+def _quality(row: Mapping[str, Any]) -> tuple[float, ...]:
+    loss = row["held_out_loss"]
+    known = loss is not None and math.isfinite(loss)
+    return row["top1"], row["mrr"], -loss if known else -math.inf, -row["rate"]

@@ -204,10 +204,12 @@ def score_ranks(
     return {**hits(found, related, cutoffs), **agreement(named, teacher, car_lambda, k, q)}
 
 
-def score_closed_set(ranks: Mapping[str, int], truth: str, labels: Labels) -> dict[str, float]:
+def score_closed_set(
+    ranks: Mapping[str, int], truth: str, labels: Labels, cutoffs: Sequence[int] = CUTOFFS
+) -> dict[str, float]:
     """``RANKING_METRICS`` of a ranking of all candidates (canonical label -> rank)."""
-    found = hits(*_positions(ranks, truth, labels))
-    return {name: found[name.removeprefix("rank_")] for name in RANKING_METRICS}
+    found = hits(*_positions(ranks, truth, labels), cutoffs)
+    return {f"rank_{name}": found[name] for name in (*(f"top{cutoff}" for cutoff in cutoffs), "mrr")}
 
 
 def _positions(ranks: Mapping[str, int], truth: str, labels: Labels) -> tuple[float, float]:

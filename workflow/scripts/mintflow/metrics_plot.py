@@ -30,7 +30,7 @@ _TRACKS: dict[str, dict[str, Any]] = {
         "cases": "test patients",
     },
     "tissue": {
-        "tops": ("top1", "top5"),
+        "tops": ("top1", "top3", "top5"),
         "title": "Tissue type by arm",
         "panel": "a  Right tissue within the first …",
         "cases": "test tiles",

@@ -1,6 +1,7 @@
 """All arms of the tissue track on the same test tiles: answers grounded, every metric, confusion matrices.
 
-An arm is a written answer a tile (students), or a score a tile and label (teacher, prior).
+An arm is a written answer a tile (students), or a score a tile and label (teacher, prior). What a student
+would say of every label is its ranking by likelihood, measured beside its answers as ``rank_*``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from .errors import InputError
 from .evaluation import MAX_ITEMS, arm_pairs, mean_of_seeds, read_answers
 from .io import read_parquet
 from .lists import parse_list, without_gloss
-from .metrics import BOUNDS, UNIT, Labels, TeacherLists, score_list, score_ranks, teacher_lists
+from .metrics import (
+    BOUNDS,
+    UNIT,
+    Labels,
+    TeacherLists,
+    score_closed_set,
+    score_list,
+    score_ranks,
+    teacher_lists,
+)
 from .names import normalize_name
 from .statistics import Bounds
 
@@ -137,6 +147,7 @@ class Evaluation:
             case: teacher_lists(teacher[case], k, q) for case in self.cases["case_id"]
         }
         self._found: dict[str, dict[str, dict[str, float]]] = {}
+        self._ranked: dict[str, dict[str, dict[str, float]]] = {}
         self._first: dict[str, dict[str, str | None]] = {}
         self.grounded: list[pd.DataFrame] = []
 
@@ -181,6 +192,15 @@ class Evaluation:
         }
         self._keep(arm, found, first)
 
+    def add_ranking(self, arm: str, ranks: Ranks) -> None:
+        """Also measure where an arm ranks the right label, as ``rank_*``; of the tiles in ``ranks`` alone."""
+        mine = self._ranked.setdefault(arm, {})
+        for case in self.cases.itertuples(index=False):
+            if case.case_id in ranks:
+                mine[case.case_id] = score_closed_set(
+                    ranks[case.case_id], case.label_id, self.labels, CUTOFFS
+                )
+
     def _keep(self, arm: str, found: dict[str, dict[str, float]], first: Mapping[str, str | None]) -> None:
         self._found[arm] = {
             case: {name: value for name, value in values.items() if _wanted(name)}
@@ -195,6 +215,7 @@ class Evaluation:
             for case in self.cases.itertuples(index=False):
                 values = self._found[arm][case.case_id]
                 values = values | {f"{OF_LABEL}{case.label_id}": values["top1"]}
+                values |= self._ranked.get(arm, {}).get(case.case_id, {})
                 rows += [(arm, *case, metric, value) for metric, value in sorted(values.items())]
         return pd.DataFrame(rows, columns=PER_CASE)
 
@@ -232,8 +253,7 @@ class Evaluation:
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """metrics.csv, comparisons.csv and seeds.csv.
 
-        The seeds of an arm are put together: values of a tile are means over seeds, macro F1 is that of
-        their summed confusion matrices.
+        The seeds of an arm are put together: values of a tile and macro F1 are means over seeds.
         """
         per_case, seeds = mean_of_seeds(self.per_case(), SUFFIXES)
         common = {"unit": unit, "samples": samples, "seed": seed, "stratum": "label_id"}
@@ -242,7 +262,7 @@ class Evaluation:
         }
         metrics = statistics.summarise(per_case, SUFFIXES, bounds, **common)
         arms = {
-            arm: np.sum([self.matrices(run, unit) for run in runs], axis=0)
+            arm: np.stack([self.matrices(run, unit) for run in runs])
             for arm, runs in by_arm(sorted(self._found)).items()
         }
         pairs = arm_pairs(arms, variants, asked)
@@ -251,17 +271,14 @@ class Evaluation:
             table[~table["metric"].str.match(rf"{OF_LABEL}.*_macro$")] for table in (metrics, comparisons)
         )
         rows = []
-        for arm, matrices in arms.items():
-            found = macro_f1.estimate(matrices, samples, statistics.stream(seed, "summary", arm, MACRO_F1))
+        for arm, runs in arms.items():
+            found = macro_f1.estimate(runs, samples, statistics.stream(seed, "summary", arm, MACRO_F1))
             rows.append((arm, MACRO_F1, found.value, found.low, found.high, len(self.cases)))
         metrics = pd.concat([metrics, pd.DataFrame(rows, columns=metrics.columns)])
         rows = []
         for one, other in pairs:
             rng = statistics.stream(seed, "difference", one, other, MACRO_F1)
-            runs = [by_arm(sorted(self._found))[arm] for arm in (one, other)]
-            # as many seeds on both sides, or the counts could not be exchanged
-            first, second = (arms[arm] / len(of) for arm, of in zip((one, other), runs, strict=True))
-            found, p_value = macro_f1.difference(first, second, samples, rng)
+            found, p_value = macro_f1.difference(arms[one], arms[other], samples, rng)
             rows.append(
                 (one, other, MACRO_F1, found.value, found.low, found.high, p_value, 0.0, len(self.cases))
             )
@@ -269,11 +286,11 @@ class Evaluation:
         for family in set(pairs.values()):
             mine = [pairs[pair] == family for pair in zip(table["arm_a"], table["arm_b"], strict=True)]
             table.loc[mine, "p_adjusted"] = statistics.holm(table.loc[mine, "p_value"].tolist())
-        several = [(arm, run) for arm, runs in by_arm(sorted(self._found)).items() for run in runs]
-        several = [(arm, run) for arm, run in several if len(by_arm(sorted(self._found))[arm]) > 1]
         rows = [
-            (arm, run, MACRO_F1, float(macro_f1.macro_f1(self.matrices(run, unit).sum(0))), len(self.cases))
-            for arm, run in several
+            (arm, run, MACRO_F1, macro_f1.mean_over_runs(arms[arm][[place]]), len(self.cases))
+            for arm, names in by_arm(sorted(self._found)).items()
+            for place, run in enumerate(names)
+            if len(names) > 1
         ]
         if rows:
             seeds = pd.concat([seeds, pd.DataFrame(rows, columns=seeds.columns)], ignore_index=True)

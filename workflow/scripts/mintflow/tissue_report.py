@@ -25,7 +25,8 @@ from .report_page import counts, figure, fill, flatten, setting
 STUDENT = "orpo"
 MOST_SLIDES = 60
 OVERLAY_PX = 1000  # longer side on the page
-MAIN = ("top1", "top5", "macro_f1", "mrr", "ungrounded", "car", "coverage", "avoidance")
+MAIN = ("top1", "top3", "top5", "macro_f1", "mrr", "ungrounded", "car", "coverage", "avoidance")
+RANKED = ("rank_top1", "rank_top3", "rank_mrr")
 DROPPED = ("unreadable", "edge", "pen", "fold", "black", "blood", "blur", "limit")
 
 
@@ -129,6 +130,7 @@ def context(material: Material, captions: Path) -> dict[str, Any]:
         ],
         "main_table": _table(results, MAIN),
         "by_label": _table(results, [f"top1@{label}" for label in sorted(names)], names),
+        "ranked": _table(results, RANKED, {key: labels.metric(key.removeprefix("rank_")) for key in RANKED}),
         "opponents": [
             (title, list(findings.opponents(results, STUDENT, metric)))
             for title, metric in (
@@ -199,7 +201,7 @@ def _table(
     results: findings.Results, keys: Sequence[str], names: Mapping[str, str] | None = None
 ) -> tuple[list[str], list[findings.Row]]:
     measured = [key for key in keys if results.has(key)]
-    heads = [names[key.partition("@")[2]] if names else labels.metric(key) for key in measured]
+    heads = [names[key.rpartition("@")[2]] if names else labels.metric(key) for key in measured]
     return heads, findings.rows(results, measured)
 
 
