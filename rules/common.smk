@@ -6,6 +6,7 @@ code(script)    a script and the library modules it needs, for input
 memory(mb)      memory that grows with each attempt, for resources
 """
 
+import hashlib
 import os
 import re
 import sys
@@ -101,6 +102,17 @@ def minutes(count):
 def given(path):
     """A path that the configuration may leave out, as an input."""
     return [path] if path else []
+
+
+def contents(path):
+    """A mark of the phenopackets of a folder, which changes with them: Snakemake looks at the folder alone."""
+    found = sorted(
+        (os.path.relpath(file, path), os.path.getsize(file), os.stat(file).st_mtime_ns)
+        for folder, _, names in os.walk(path or os.devnull)
+        for file in (os.path.join(folder, name) for name in names)
+        if os.path.isfile(file)
+    )
+    return hashlib.sha256(repr(found).encode("utf-8", "surrogateescape")).hexdigest() if found else ""
 
 
 def optional(flag, path):

@@ -4,17 +4,19 @@ A further cohort, evaluated by what the run has trained: `snakemake external --c
 REQUIRED INPUTS:
     external (configuration): phenopackets in a folder or zip, or a TSV of patients
     results/{run}/rare/: cohort, knowledge, teacher, student/{arm}/adapter/
-OUTPUTS:
-    metrics         = results/{run}/external/{metrics,comparisons}.csv
-    set aside       = results/{run}/external/set_aside.tsv       patients that are not clean, with reasons
-    summary         = results/{run}/external/summary.json
-    places          = results/{run}/external/rank_by_disease.csv
-    PhEval          = results/{run}/external/pheval/             disease results, phenopackets, benchmark.yaml
+OUTPUTS, of each cohort under the name of its file or folder:
+    metrics         = results/{run}/external/{cohort}/{metrics,comparisons}.csv
+    set aside       = results/{run}/external/{cohort}/set_aside.tsv   patients that are not clean, with reasons
+    summary         = results/{run}/external/{cohort}/summary.json
+    places          = results/{run}/external/{cohort}/rank_by_disease.csv
+    PhEval          = results/{run}/external/{cohort}/pheval/         disease results, phenopackets, benchmark.yaml
 """
 
-EXTERNAL = f"results/{RUN}/external"
-
 _given = config["external"]
+_name = re.sub(r"\.(zip|tsv|txt|tab)$", "", Path(_given or "").name, flags=re.IGNORECASE)
+_cohort = re.sub(r"[^A-Za-z0-9._-]+", "-", _name).strip("-.") or "cohort"
+EXTERNAL = f"results/{RUN}/external/{_cohort}"
+
 _external_reading = part("rare.cohort", _reading) | {
     "source": "external",
     "path": _given,
@@ -40,11 +42,12 @@ use rule read_cohort as external_read_cohort with:
         vcfs=f"{EXTERNAL}/cohort/raw/vcfs.parquet",
         quarantine=f"{EXTERNAL}/cohort/raw/quarantine.tsv",
     log:
-        f"logs/{RUN}/external/read_cohort.log",
+        f"logs/{RUN}/external/{_cohort}/read_cohort.log",
     benchmark:
-        f"benchmarks/{RUN}/external/read_cohort.tsv"
+        f"benchmarks/{RUN}/external/{_cohort}/read_cohort.tsv"
     params:
         settings=packed(_external_reading),
+        contents=lambda wildcards: contents(_given),
 
 
 use rule normalize_phenotypes as external_normalize_phenotypes with:
@@ -58,9 +61,9 @@ use rule normalize_phenotypes as external_normalize_phenotypes with:
         changes=f"{EXTERNAL}/cohort/phenotype_changes.tsv",
         quarantine=f"{EXTERNAL}/cohort/quarantine_phenotypes.tsv",
     log:
-        f"logs/{RUN}/external/normalize_phenotypes.log",
+        f"logs/{RUN}/external/{_cohort}/normalize_phenotypes.log",
     benchmark:
-        f"benchmarks/{RUN}/external/normalize_phenotypes.tsv"
+        f"benchmarks/{RUN}/external/{_cohort}/normalize_phenotypes.tsv"
 
 
 rule screen_external:
@@ -70,7 +73,10 @@ rule screen_external:
         cases=f"{EXTERNAL}/cohort/raw/cases.parquet",
         phenotypes=f"{EXTERNAL}/cohort/phenotypes.parquet",
         variants=f"{EXTERNAL}/cohort/raw/variants.parquet",
-        quarantine=f"{EXTERNAL}/cohort/raw/quarantine.tsv",
+        quarantine=[
+            f"{EXTERNAL}/cohort/raw/quarantine.tsv",
+            f"{EXTERNAL}/cohort/quarantine_phenotypes.tsv",
+        ],
         run_cases=f"{RARE}/cohort/cases.parquet",
         run_phenotypes=f"{RARE}/cohort/phenotypes.parquet",
         run_variants=f"{RARE}/cohort/raw/variants.parquet",
@@ -84,7 +90,8 @@ rule screen_external:
         everyone=f"{EXTERNAL}/cohort/with_run/cases.parquet",
         variants=f"{EXTERNAL}/cohort/with_run/variants.parquet",
     log:
-        f"logs/{RUN}/external/screen_external.log",
+        f"logs/{RUN}/external/{_cohort}/screen_external.log",
+        set_aside=f"logs/{RUN}/external/{_cohort}/set_aside.tsv",
     conda:
         "../envs/tables.yaml"
     resources:
@@ -92,10 +99,12 @@ rule screen_external:
         runtime=minutes(15),
     params:
         settings=section("rare.knowledge"),
+        name=fixed(Path(_given or "").name),
     shell:
         r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} \
+            --name {params.name:q} \
             --cases {input.cases:q} \
             --phenotypes {input.phenotypes:q} \
             --variants {input.variants:q} \
@@ -110,7 +119,8 @@ rule screen_external:
             --output-set-aside {output.set_aside:q} \
             --output-counts {output.counts:q} \
             --output-everyone {output.everyone:q} \
-            --output-variants {output.variants:q} 2>&1 | tee {log:q}
+            --output-variants {output.variants:q} \
+            --log-set-aside {log.set_aside:q} 2>&1 | tee {log[0]:q}
         """
 
 
@@ -127,7 +137,7 @@ use rule annotate_genotypes as external_annotate_genotypes with:
         genotypes=f"{EXTERNAL}/cohort/with_run/genotypes.parquet",
         quarantine=f"{EXTERNAL}/cohort/quarantine_genotypes.tsv",
     log:
-        f"logs/{RUN}/external/annotate_genotypes.log",
+        f"logs/{RUN}/external/{_cohort}/annotate_genotypes.log",
     params:
         settings=section("rare.genotypes"),
         sheet=fixed([]),

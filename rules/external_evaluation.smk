@@ -24,9 +24,9 @@ rule score_external:
         scores=f"{EXTERNAL}/teacher/{{arm}}.parquet",
         summary=f"{EXTERNAL}/teacher/{{arm}}.json",
     log:
-        f"logs/{RUN}/external/score_external/{{arm}}.log",
+        f"logs/{RUN}/external/{_cohort}/score_external/{{arm}}.log",
     benchmark:
-        f"benchmarks/{RUN}/external/score_external/{{arm}}.tsv"
+        f"benchmarks/{RUN}/external/{_cohort}/score_external/{{arm}}.tsv"
     wildcard_constraints:
         arm=any_of(_fitted_anew),
     conda:
@@ -87,9 +87,9 @@ rule evaluate_external:
         by_disease=f"{EXTERNAL}/rank_by_disease.csv",
         summary=f"{EXTERNAL}/summary.json",
     log:
-        f"logs/{RUN}/external/evaluate_external.log",
+        f"logs/{RUN}/external/{_cohort}/evaluate_external.log",
     benchmark:
-        f"benchmarks/{RUN}/external/evaluate_external.tsv"
+        f"benchmarks/{RUN}/external/{_cohort}/evaluate_external.tsv"
     conda:
         "../envs/tables.yaml"
     resources:
@@ -138,7 +138,7 @@ rule export_pheval:
     output:
         folder=directory(f"{EXTERNAL}/pheval"),
     log:
-        f"logs/{RUN}/external/export_pheval.log",
+        f"logs/{RUN}/external/{_cohort}/export_pheval.log",
     conda:
         "../envs/tables.yaml"
     resources:
@@ -182,7 +182,7 @@ rule plot_disease_ranks:
         ),
         png=f"{EXTERNAL}/figures/rank_by_disease.png",
     log:
-        f"logs/{RUN}/external/plot_disease_ranks.log",
+        f"logs/{RUN}/external/{_cohort}/plot_disease_ranks.log",
     conda:
         "../envs/figures.yaml"
     resources:

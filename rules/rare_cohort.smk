@@ -57,6 +57,7 @@ rule read_cohort:
         runtime=minutes(20),
     params:
         settings=packed(part("rare.cohort", _reading)),
+        contents=lambda wildcards: contents(config["rare"]["cohort"]["path"]),
     shell:
         r"""
         python {input.code[0]:q} \

@@ -172,7 +172,7 @@ def test_a_further_cohort_is_evaluated_without_training(finished: tuple[Path, fl
     rules = set(re.findall(r"^rule (\w+):", output, flags=re.M))
     assert not rules & {"train_student", "train_teacher", "read_cohort", "build_preferences"}
     assert (adapter.read_bytes(), adapter.stat().st_mtime_ns) == before
-    external = folder / "results/smoke/external"
+    external = folder / "results/smoke/external/strangers"
     with open(external / "set_aside.tsv", encoding="utf-8") as table:
         reasons = sorted(row["reason"] for row in csv.DictReader(table, delimiter="\t"))
     assert reasons == ["no_terms", "out_of_set", "training_publication", "training_twin"]
@@ -182,6 +182,7 @@ def test_a_further_cohort_is_evaluated_without_training(finished: tuple[Path, fl
     assert {row["arm"] for row in rows} == ARMS - {"orpo-blank", "orpo-shuffled"}
     n = {row["metric"]: int(row["n"]) for row in rows if row["arm"] == "teacher"}
     assert (n["top1"], n["top1_all"]) == (3, 4)
+    assert io.read_json(external / "summary.json")["patients"]["cohort"] == "strangers.zip"
     for arm in ("teacher", "similarity"):  # the run's own teacher, to the last digit
         told = io.read_json(external / f"teacher/{arm}.json")
         assert told["largest_difference_from_run"] == 0.0

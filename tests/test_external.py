@@ -147,6 +147,15 @@ def test_an_equivalent_id_is_in_the_set_under_the_candidates_own(run: external.R
     assert (clean["fold"] == -1).all()
 
 
+def test_a_publication_that_was_not_read_is_not_taken_for_new(run: external.Run) -> None:
+    table = cases([("a", "PMID:50", "OMIM:100001")], source_file="f", source_id="i")
+    table["publications"] = [["PMID:50", "unread:a"]]
+    clean, aside = external.screen(table, terms(a=[A1]), run, Quarantine("x").table())
+    assert clean.empty and aside["reason"].tolist() == ["publication_unread"]
+    reasons, kept, _ = screened(run, [("b", "unread:b", "OMIM:100001"), ("c", "none:c", "OMIM:100001")])
+    assert reasons == {"b": "publication_unread"} and kept == {"c": "test"}
+
+
 def test_own_patients_and_patients_without_terms(run: external.Run) -> None:
     table = [("t", "none:t", "OMIM:100001"), ("a", "none:a", "OMIM:100003"), ("b", "PMID:10", "OMIM:100003")]
     reasons, kept, _ = screened(run, table, a=["!HP:0000021"])
@@ -174,6 +183,20 @@ def test_refused_records_are_in_the_table_and_counted(run: external.Run) -> None
     )
     assert found["set_aside"]["unreadable"] == 1 and found["of_a_test_publication_of_the_run"] == 1
     assert set(found["set_aside"]) == set(external.REASONS)
+
+
+def test_what_patients_have_lost_is_counted(run: external.Run) -> None:
+    reader, terms_ = Quarantine("read_cohort"), Quarantine("phenotypes")
+    kept = "no HPO identifier; the field is left out, the patient kept"
+    for place in ("phenotypicFeatures[0].type.id", "phenotypicFeatures[12].type.id", "subject.sex"):
+        reader.add(file="a.json", record="a.json", field=place, value="x", reason=kept)
+    reader.add(file="b.json", record="b.json", field="(file)", value="", reason="broken JSON")
+    terms_.add(file="a.json", record="a", field="hpo_id", value="HP:9999999", reason="unknown")
+    both = pd.concat([reader.table(), terms_.table()], ignore_index=True)
+    assert external.left_out(both) == {"hpo_id": 1, "phenotypicFeatures[].type.id": 2, "subject.sex": 1}
+    raw = cases([("a", "PMID:30", "OMIM:100001")], source_file="a.json", source_id="z")
+    _, aside = external.screen(raw, terms(a=[A1]), run, both)
+    assert aside["reason"].tolist() == ["unreadable"]  # a term that HPO does not know refuses nobody
 
 
 def test_together_holds_everyone_once_and_no_foreign_label(run: external.Run) -> None:

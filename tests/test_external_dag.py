@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -100,6 +101,31 @@ def _reads(jobs: list[tuple[str, str]], rule: str, path: str) -> tuple[set[str],
     return set(arms), {arm for arm, text in arms.items() if path in text}
 
 
+def test_an_edited_phenopacket_and_another_cohort_are_noticed(tmp_path: Path) -> None:
+    """Of a folder Snakemake sees neither; results of two cohorts stand side by side."""
+    folder = place(tmp_path)
+    inside = folder / "my patients.v2" / "ward"
+    inside.mkdir(parents=True)
+    file = inside / "a.json"
+    file.write_text(json.dumps(phenopacket(1, 100001, 11)))
+    wanted = "results/smoke/external/my-patients.v2/cohort/raw/cases.parquet"
+
+    def planned() -> list[str]:
+        given = ("--config", "external=my patients.v2")
+        return [name for name, _ in blocks(snakemake(folder, "-n", wanted, *SMOKE, *given).stdout)]
+
+    snakemake(folder, "--cores", "1", wanted, *SMOKE, "--config", "external=my patients.v2")
+    assert planned() == []
+    file.write_text(json.dumps(phenopacket(1, 100002, 11)))
+    assert planned() == ["external_read_cohort"]
+    file.write_text(json.dumps(phenopacket(1, 100001, 11)))
+    (inside / "b.json").write_text(json.dumps(phenopacket(2, 100001, 12)))
+    assert planned() == ["external_read_cohort"]
+    zip_of(folder / "other.zip", [phenopacket(1, 100001, 11)])
+    text = snakemake(folder, "-n", "external", *SMOKE, "--config", "external=other.zip").stdout
+    assert "results/smoke/external/other/summary.json" in text and "my-patients" not in text
+
+
 def test_arms_that_read_profiles_are_shown_those_of_the_new_patients(tmp_path: Path) -> None:
     zip_of(place(tmp_path) / "few.zip", [phenopacket(1, 100001, 11)])
     (tmp_path / "arms.yaml").write_text("rare: {arms: [orpo, rag, orpo+rag]}\nexternal: few.zip\n")
@@ -108,8 +134,8 @@ def test_arms_that_read_profiles_are_shown_those_of_the_new_patients(tmp_path: P
     reading = {"rag", "orpo+rag"}
     arms = {"base", "orpo", *reading}
     for rule in ("external_generate_answers", "external_rank_candidates"):
-        assert _reads(jobs, rule, "default/external/retrieval/prompts.parquet") == (arms, reading)
-        assert _reads(jobs, rule, "default/external/prompts.parquet") == (arms, arms - reading)
+        assert _reads(jobs, rule, "default/external/few/retrieval/prompts.parquet") == (arms, reading)
+        assert _reads(jobs, rule, "default/external/few/prompts.parquet") == (arms, arms - reading)
     arms, rankings = _reads(jobs, "rank_candidates", "default/rare/retrieval/prompts.parquet")
     assert arms == {"base", "orpo", *reading} and rankings == reading
     arms, answers = _reads(jobs, "generate_answers", "default/rare/retrieval/prompts.parquet")

@@ -19,7 +19,7 @@ from mintflow.knowledge import (
     profiles_without,
 )
 from mintflow.mondo import COLUMNS, Mondo
-from mintflow.publications import citation
+from mintflow.publications import citation, may_name_publication, publications_in
 from patients import A1, A2, B1, A, B, annotation, annotations, cases
 
 ON, OFF = {"drop_held_out_publications": True}, {"drop_held_out_publications": False}
@@ -119,6 +119,35 @@ def test_second_publication_of_a_held_out_patient_is_controlled_too() -> None:
     assert held_out_publications(table) == [VALIDATION, TEST, UNSEEN, "PMID:77"]
     rows = [*knowledge_rows(), annotation(20, SEEN, A2, "PMID:77")]
     assert A2 not in profile(make(rows, ON, table), SEEN)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://pubmed.ncbi.nlm.nih.gov/?term=12", ["PMID:12"]),
+        ("https://www.ncbi.nlm.nih.gov/pubmed/?term=12", ["PMID:12"]),
+        ("https://europepmc.org/article/MED/12", ["PMID:12"]),
+        ("https://identifiers.org/pubmed:12", ["PMID:12"]),
+        ("MED:12", ["PMID:12"]),
+        ("doi:10.1000/X.1; PMID: 012.", ["DOI:10.1000/x.1", "PMID:12"]),
+        ("(DOI: 10.1016/j.x.01).", ["DOI:10.1016/j.x.01"]),
+        ("https://europepmc.org/article/PMC/PMC12", ["PMC:pmc12"]),
+        ("PMID_12_family2", ["PMID:12"]),
+        ("PMID:12.0", ["PMID:12"]),
+        # neither is one
+        ("J Med 12:345", []),
+        ("OMIM:123456", []),
+        ("12", []),
+        ("Smith 2004", []),
+    ],
+)
+def test_publications_within_a_text(text: str, expected: list[str]) -> None:
+    assert publications_in(text) == expected
+
+
+@pytest.mark.parametrize(("text", "hint"), [("pmid: twelve", True), ("10.1000/", True), ("Smith", False)])
+def test_whether_a_text_seems_to_name_a_publication(text: str, hint: bool) -> None:
+    assert may_name_publication(text) is hint
 
 
 def test_spellings_of_one_citation() -> None:

@@ -61,11 +61,28 @@ def test_a_bad_row_is_set_aside_and_the_others_go_on(
     ]
 
 
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("15220921.0", ["PMID:15220921"]),
+        ("15220921, 99", ["PMID:15220921", "PMID:99"]),
+        ("PMID_15220921|DOI:10.1/x", ["PMID:15220921", "DOI:10.1/x"]),
+        ("10.1002/(SICI)1096(19990319)83:2<100::AID>3.0.CO;2-K", None),
+    ],
+)
+def test_publications_as_spreadsheets_hold_them(
+    tmp_path: Path, cell: str, expected: list[str] | None
+) -> None:
+    found, quarantine = read(tmp_path, f"a\tOMIM:100001\tHP:0000010\t{cell}\t\t\t\t")
+    assert found.cases.loc[0, "publications"] == (expected or [f"DOI:{cell.lower()}"])
+    assert quarantine.table().empty
+
+
 def test_a_bad_value_is_left_out_and_the_patient_kept(tmp_path: Path) -> None:
     line = "b\tOMIM:100001\tHP:0000010;fever\tsomewhere\tHP:1\tG\tgirl\t400"
     found, quarantine = read(tmp_path, line)
     assert found.phenotypes["hpo_id"].tolist() == ["HP:0000010"]
-    assert found.cases["age_years"].isna().all() and found.cases.loc[0, "publication"].startswith("none:")
+    assert found.cases["age_years"].isna().all() and found.cases.loc[0, "publication"].startswith("unread:")
     table = quarantine.table()
     assert table["field"].tolist() == ["hpo_ids", "excluded_hpo_ids", "publication", "sex", "age_years"]
     assert table["reason"].str.endswith("the patient kept").all()

@@ -165,13 +165,31 @@ def test_diagnosis_from_diseases_that_are_not_excluded(tmp_path: Path) -> None:
     assert len(read(write(tmp_path, a=packet(interpretations=twice))).cases) == 1
 
 
+@pytest.mark.parametrize("status", ["UNSOLVED", "IN_PROGRESS"])
+def test_a_suspicion_is_no_diagnosis(tmp_path: Path, status: str) -> None:
+    suspected = {"progressStatus": status, "diagnosis": {"disease": {"id": "OMIM:100009", "label": "S"}}}
+    solved = {"progressStatus": "SOLVED", "diagnosis": {"disease": {"id": "OMIM:100001", "label": "D"}}}
+    quarantine = Quarantine("cohort")
+    folder = write(
+        tmp_path,
+        a=packet("p1", interpretations=[suspected]),
+        b=packet("p2", interpretations=[suspected, solved]),
+    )
+    found = phenopackets.read(folder, quarantine, max_file_mb=1, max_total_mb=1).cases
+    assert found[["source_id", "disease_id"]].to_numpy().tolist() == [["p2", "OMIM:100001"]]
+    (row,) = quarantine.table().itertuples()
+    assert (row.field, row.value) == ("interpretations[0].progressStatus", status)
+    assert row.reason.startswith("the diagnosis is not concluded")
+
+
 @pytest.mark.parametrize(
     ("references", "expected"),
     [
         (["PMID:12", "DOI:10.1/X", "PMID: 07"], ["PMID:12", "PMID:7", "DOI:10.1/x"]),
         (["DOI:10.1/X"], ["DOI:10.1/x"]),
         (["pmid:0042"], ["PMID:42"]),
-        (["https://example.org"], ["PMID:1"]),
+        (["PMID:1, PMID:2", "PMID_3"], ["PMID:1", "PMID:2", "PMID:3"]),
+        (["PMID:12 (Smith 2004)", "PMID12"], ["PMID:12"]),
         (["https://pubmed.ncbi.nlm.nih.gov/42/", "PubMed:7", "PMID 8"], ["PMID:42", "PMID:7", "PMID:8"]),
         (["https://www.ncbi.nlm.nih.gov/pubmed/42", "https://doi.org/10.1/X"], ["PMID:42", "DOI:10.1/x"]),
         # one publication, however its address was copied
@@ -195,8 +213,41 @@ def test_diagnosis_from_diseases_that_are_not_excluded(tmp_path: Path) -> None:
 )
 def test_publications(tmp_path: Path, references: list[str], expected: list[str]) -> None:
     meta = {"externalReferences": [{"id": text} for text in references]}
-    found = read(write(tmp_path, a=packet("PMID_1_a", metaData=meta))).cases.iloc[0]
+    found = read(write(tmp_path, a=packet("p1", metaData=meta))).cases.iloc[0]
     assert found["publications"] == expected and found["publication"] == expected[0]
+
+
+def test_every_place_that_cites_is_read(tmp_path: Path) -> None:
+    """Else a DOI would hide the PMID beside it, by which a training publication is known."""
+    both = {"id": "DOI:10.1/X", "reference": "https://pubmed.ncbi.nlm.nih.gov/42/"}
+    evidence = [{"reference": {"id": "PMID:7"}}, {"reference": {"reference": "PMC8"}}, {}, 1]
+    features = [{"type": {"id": "HP:0000010"}, "evidence": evidence}]
+    packets = {
+        "a": packet("PMID_1_a", metaData={"externalReferences": [both]}, phenotypicFeatures=features),
+        "b": packet("PMID_2_b", metaData={"externalReferences": [{"id": "https://example.org"}]}),
+    }
+    found = read(write(tmp_path, **packets)).cases.set_index("source_id")["publications"]
+    assert found["PMID_1_a"] == ["PMID:42", "PMID:7", "PMID:1", "DOI:10.1/x", "PMC:pmc8"]
+    assert found["PMID_2_b"] == ["PMID:2"]
+
+
+def test_a_publication_that_cannot_be_read_leaves_a_mark(tmp_path: Path) -> None:
+    """A patient who names none is one thing; of this one nobody knows whether it was trained on."""
+    texts = ("PMID:twelve", "https://example.org")
+    packets = {
+        f"p{n}": packet(f"p{n}", metaData={"externalReferences": [{"id": text}]})
+        for n, text in enumerate(texts)
+    }
+    packets["p2"] = packet(
+        "p2", metaData={"externalReferences": [{"id": "PMID:3"}, {"id": "doi of the paper"}]}
+    )
+    quarantine = Quarantine("cohort")
+    folder = write(tmp_path, **packets)
+    found = phenopackets.read(folder, quarantine, max_file_mb=1, max_total_mb=1).cases.set_index("source_id")
+    assert found.loc["p0", "publications"] == [f"unread:{found.loc['p0', 'case_id']}"]
+    assert found.loc["p1", "publications"] == [f"none:{found.loc['p1', 'case_id']}"]
+    assert found.loc["p2", "publications"] == ["PMID:3", f"unread:{found.loc['p2', 'case_id']}"]
+    assert quarantine.table()["value"].tolist() == ["PMID:twelve", "https://example.org", "doi of the paper"]
 
 
 def test_what_says_no_publication_is_noted_where_there_is_no_other(tmp_path: Path) -> None:

@@ -189,7 +189,9 @@ def test_vcfs_of_hostile_names_are_read(finished: Path) -> None:
 
 
 def test_a_further_cohort_of_hostile_names_is_evaluated(finished: Path) -> None:
-    with open(finished / "results/hostile/external/metrics.csv", encoding="utf-8", newline="") as table:
+    with open(
+        finished / "results/hostile/external/fur-ther-s-touch-pwned/metrics.csv", encoding="utf-8", newline=""
+    ) as table:
         rows = [row for row in csv.DictReader(table) if row["metric"] == "top1_all"]
     assert {row["arm"] for row in rows} >= {"orpo", "sft", "teacher"} and {row["n"] for row in rows} == {"12"}
 

@@ -57,8 +57,12 @@ def main(args: argparse.Namespace) -> None:
         found.cases["publication"].nunique(),
         len(quarantine.rows),
     )
-    if alone := int(found.cases["publication"].str.startswith("none:").sum()):
-        log.warning("%d patients name no publication: each is split as one of its own", alone)
+    for mark, words in (
+        (cohort.NO_PUBLICATION, "name no publication"),
+        (cohort.UNREAD, "name a publication that cannot be read (quarantine)"),
+    ):
+        if alone := int(found.cases["publication"].str.startswith(mark).sum()):
+            log.warning("%d patients %s: each is split as one of its own", alone, words)
 
 
 def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCohort:

@@ -27,10 +27,13 @@ COLUMNS = [
 def arguments() -> argparse.ArgumentParser:
     """Flags of this program."""
     parser = cli.parser(__doc__)
+    parser.add_argument("--name", required=True, help="name of the cohort's file or folder")
     parser.add_argument("--cases", type=Path, required=True, help="raw cases of the further cohort")
     parser.add_argument("--phenotypes", type=Path, required=True, help="their normalised terms")
     parser.add_argument("--variants", type=Path, required=True, help="their raw variants")
-    parser.add_argument("--quarantine", type=Path, required=True, help="what the reader refused")
+    parser.add_argument(
+        "--quarantine", type=Path, nargs="+", required=True, help="what the reader and HPO refused"
+    )
     parser.add_argument("--run-cases", type=Path, required=True, help="the run's cases.parquet")
     parser.add_argument("--run-phenotypes", type=Path, required=True, help="the run's phenotypes.parquet")
     parser.add_argument("--run-variants", type=Path, required=True, help="the run's raw/variants.parquet")
@@ -41,6 +44,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output-set-aside", type=Path, required=True, help="TSV of the others, with reasons"
     )
+    parser.add_argument("--log-set-aside", type=Path, help="the same table, kept if nobody is left")
     parser.add_argument("--output-counts", type=Path, required=True, help="what became of whom, JSON")
     parser.add_argument("--output-everyone", type=Path, required=True, help="run's and new patients")
     parser.add_argument("--output-variants", type=Path, required=True, help="their raw variants")
@@ -64,16 +68,22 @@ def main(args: argparse.Namespace) -> None:
         labels,
     )
     phenotypes = io.read_parquet(args.phenotypes, ["case_id", "hpo_id", "excluded"])
-    clean, aside = external.screen(raw, phenotypes, run, read_quarantine([args.quarantine]))
+    refused = read_quarantine(args.quarantine)
+    clean, aside = external.screen(raw, phenotypes, run, refused)
     log.info("%d of %d patients are clean; set aside: %s", len(clean), len(raw), external.told(aside))
+    if left_out := external.left_out(refused):
+        log.warning("values left out of patients who are kept: %s", left_out)
+    if args.log_set_aside:
+        io.write_tsv(aside.assign(file=aside["file"].map(opaque)), args.log_set_aside)
     if clean.empty:
-        for row in aside.head(20).itertuples(index=False):
-            log.info("%s: %s", opaque(str(row.file)), row.reason)
-        raise InputError(f"no patient is left to evaluate ({external.told(aside)})", field="external")
+        where = f"; each is told in {args.log_set_aside}" if args.log_set_aside else ""
+        raise InputError(f"no patient is left to evaluate ({external.told(aside)}){where}", field="external")
     clean["pheval_name"] = pheval_results.names(clean)
     io.write_parquet(clean[COLUMNS], args.output_cases)
     io.write_tsv(aside, args.output_set_aside)
-    io.write_json(external.counts(raw, clean, aside, run_cases), args.output_counts)
+    told = {"cohort": args.name, "sha256_of_cases": io.sha256_file(args.cases)}
+    told |= external.counts(raw, clean, aside, run_cases) | {"left_out": external.left_out(refused)}
+    io.write_json(told, args.output_counts)
     io.write_parquet(external.together(run_cases, clean), args.output_everyone)
     new, old = (io.read_parquet(path, list(cohort.VARIANTS)) for path in (args.variants, args.run_variants))
     new = new[new["case_id"].isin(clean["case_id"])]

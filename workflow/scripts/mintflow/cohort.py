@@ -75,6 +75,15 @@ def table(rows: Iterable[Sequence[object]], schema: Mapping[str, str], by: Seque
     return frame.sort_values(list(by), kind="stable", ignore_index=True)
 
 
+# and the case's id: what stands for the publication of a patient who names none, or one that cannot be read
+NO_PUBLICATION, UNREAD = "none:", "unread:"
+
+
+def names_publication(publication: str) -> bool:
+    """Whether it is one, and no mark that there is none or that it was not read."""
+    return not publication.startswith((NO_PUBLICATION, UNREAD))
+
+
 def cited_publications(cases: pd.DataFrame) -> list[list[str]]:
     """For each row of ``cases`` every publication that reports the patient, the main one first."""
     main = cases["publication"].tolist()

@@ -3,7 +3,8 @@
 A published patient can have reached a finished run in three ways: as a patient that was trained or
 validated on, through another patient of the same publication, or through an annotation of HPO that cites
 the publication. Whoever may have is set aside in a table with the reason. What no identifier shows, no
-check finds: a patient without publication can only be compared by phenotype.
+check finds: a patient without publication can only be compared by phenotype. One whose publication is given
+and not understood is not taken for new.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from .cohort import cited_publications
+from .cohort import NO_PUBLICATION, UNREAD, cited_publications
 from .knowledge import held_out_publications, leak_free
 from .metrics import Labels
 from .publications import citation
@@ -28,6 +29,7 @@ REASONS = {
     "training_publication": "of a publication that the run was trained on",
     "validation_publication": "of a publication that the run was validated on",
     "knowledge_publication": "of a publication that knowledge of teacher and yardsticks cites",
+    "publication_unread": "of a publication that is given and cannot be read",
     "training_twin": "same observed terms and disease as a training patient",
     "validation_twin": "same observed terms and disease as a validation patient",
     "out_of_set": "the disease is no candidate of the run",
@@ -38,7 +40,7 @@ LEARNED_FROM = {"train": "training", "validation": "validation"}
 # splits as prompts, answers and rankings know them: a disease that is no candidate has no label
 IN_SET, OUT_OF_SET = "test", "unlabelled"
 
-_KEPT = "the patient kept"
+_READER, _KEPT = "read_cohort", "the patient kept"
 _NO_TERMS = "no phenotypes"
 
 
@@ -85,7 +87,7 @@ def screen(
         raw: raw cases of the cohort.
         phenotypes: their normalised terms.
         run: what must not be met again.
-        refused: the reader's quarantine.
+        refused: the quarantine of the reader, and of the normalisation of terms.
 
     Returns:
         The clean cases, with n_observed, n_excluded, split (``IN_SET`` or ``OUT_OF_SET``), fold -1,
@@ -97,7 +99,7 @@ def screen(
     rows = [
         ("", row.file, "", "", *_reason_of_refusal(row))
         for row in refused.itertuples(index=False)
-        if _KEPT not in row.reason
+        if row.stage == _READER and _KEPT not in row.reason
     ]
     for case, reasons in zip(counted.itertuples(index=False), found, strict=True):
         if reasons:
@@ -157,6 +159,8 @@ def _findings(cases: pd.DataFrame, phenotypes: pd.DataFrame, run: Run) -> list[d
         ):
             if met_by := [name for name, reference in known if reference in references]:
                 met[code] = ", ".join(met_by)
+        if any(name.startswith(UNREAD) for name in names):
+            met["publication_unread"] = ""
         if case.n_observed and likeness in twins:
             met[f"{twins[likeness]}_twin"] = ""
         if run.labels.collapse(case.disease_id) not in run.labels.candidates:
@@ -203,9 +207,16 @@ def counts(raw: pd.DataFrame, clean: pd.DataFrame, aside: pd.DataFrame, run: pd.
         "set_aside": {reason: int(reasons.get(reason, 0)) for reason in REASONS},
         "clean": _part(clean),
         "in_set": _part(in_set),
-        "without_publication": int(clean["publication"].str.startswith("none:").sum()),
+        "without_publication": int(clean["publication"].str.startswith(NO_PUBLICATION).sum()),
         "of_a_test_publication_of_the_run": int(sum(again)),
     }
+
+
+def left_out(refused: pd.DataFrame) -> dict[str, int]:
+    """Fields of a record, and terms unknown to HPO, that patients who are kept have lost; by field."""
+    lost = refused[(refused["stage"] != _READER) | refused["reason"].str.contains(_KEPT)]
+    fields = lost["field"].str.replace(r"\[\d+\]", "[]", regex=True)
+    return {str(field): int(count) for field, count in fields.value_counts().sort_index().items()}
 
 
 def _part(cases: pd.DataFrame) -> dict[str, int]:

@@ -31,10 +31,10 @@ def rank_figure(ranks: pd.DataFrame, *, arms: Sequence[str] | None = None, simul
         simulated: whether the patients are simulated; written on the figure.
 
     Raises:
-        InputError: the table is empty or lacks one of ``arms``.
+        InputError: the table lacks one of ``arms``.
     """
     if ranks.empty:
-        raise InputError("holds no patient", file="rank_by_disease.csv")
+        return _nobody(simulated)
     known = labels.in_order(ranks["arm"])
     there = {one.key for one in known}
     missing = sorted(set(arms or ()) - there)
@@ -84,6 +84,16 @@ def rank_figure(ranks: pd.DataFrame, *, arms: Sequence[str] | None = None, simul
         figure.supxlabel("place of the true disease", fontsize=7)
         header(figure, "Further cohort", simulated)
         figure.draw_without_rendering()  # turned names need one more pass
+        settle(figure)
+    return figure
+
+
+def _nobody(simulated: bool) -> Figure:
+    with style():
+        figure = blank(0.9)
+        told = "No patient has a disease that the run can name."
+        figure.text(0.5, 0.35, told, ha="center", va="center", fontsize=7, color=INK)
+        header(figure, "Further cohort", simulated)
         settle(figure)
     return figure
 

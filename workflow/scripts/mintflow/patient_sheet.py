@@ -18,7 +18,7 @@ from . import cohort
 from .archives import MEGABYTE
 from .errors import InputError
 from .phenopackets import HPO_ID, SEXES, disease_identifier
-from .publications import publication_identifier
+from .publications import publication_identifier, publications_in
 from .quarantine import Quarantine
 
 REQUIRED = ("case_id", "disease_id", "hpo_ids")
@@ -27,7 +27,8 @@ SUFFIXES = (".tsv", ".txt", ".tab")
 
 _SEXES = {"M": "MALE", "F": "FEMALE", "U": "UNKNOWN", "": "UNKNOWN", "UNKNOWN": "UNKNOWN"} | SEXES
 _OLDEST = 130.0
-_BARE_PMID = re.compile(r"^\d+$")
+# spreadsheets add the .0
+_BARE_PMID = re.compile(r"^0*([1-9]\d*)(?:\.0)?$")
 
 Note = Callable[[str, str, str], None]
 
@@ -146,14 +147,21 @@ def _terms(row: Mapping[str, str], note: Note) -> list[tuple[str, bool]]:
 
 
 def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[str]:
+    """Every publication of the cell; a mark where one was not read, or where there is none."""
     found: dict[str, None] = {}
-    for value in _values(row["publication"]):
-        reference = publication_identifier(f"PMID:{value}" if _BARE_PMID.match(value) else value)
-        if reference is None:
+    unread = False
+    cell = row["publication"]
+    # some DOIs hold what lists are made with
+    for value in [cell] if publication_identifier(cell) else re.split(r"[;,|]", cell):
+        value = value.strip()
+        bare = _BARE_PMID.match(value)
+        names = [f"PMID:{bare[1]}"] if bare else publications_in(value)
+        found |= dict.fromkeys(names)
+        if value and not names:
+            unread = True
             note("publication", value, "no PMID, DOI or PMC id")
-        else:
-            found[reference] = None
-    return list(found) or [f"none:{identifier}"]
+    mark = [f"{cohort.UNREAD}{identifier}"] if unread else []
+    return [*found, *mark] or [f"{cohort.NO_PUBLICATION}{identifier}"]
 
 
 def _person(row: Mapping[str, str], note: Note) -> tuple[str, float | None]:

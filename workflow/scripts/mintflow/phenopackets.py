@@ -18,7 +18,7 @@ from typing import Any
 from . import cohort, variants
 from .archives import json_members, shown_name
 from .errors import InputError
-from .publications import publication_identifier
+from .publications import may_name_publication, publications_in
 from .quarantine import Quarantine
 from .vcf_places import VcfPlaces
 
@@ -28,6 +28,8 @@ _SEXES_OF_THE_STANDARD = ("MALE", "FEMALE", "OTHER_SEX", "UNKNOWN_SEX")
 HPO_ID = re.compile(r"^HP:\d{7}$")
 _DISEASE_ID = re.compile(r"^(?:OMIM:\d{6}|MONDO:\d{7}|ORPHA:\d+)$")
 _PMID_IN_ID = re.compile(r"^PMID[_:]0*([1-9]\d*)(?!\d)")
+# of these the diagnosis is a suspicion, or there is none
+_OPEN = ("UNSOLVED", "IN_PROGRESS")
 _DURATION = re.compile(
     r"^P(?:(\d+(?:\.\d+)?)Y)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T[\dHMS.]+)?$"
 )
@@ -43,7 +45,8 @@ _SHAPE = {
     "interpretations": [{"diagnosis": {"disease": {}, "genomicInterpretations": [{}]}}],
     "diseases": [{"term": {}}],
     "files": [{"fileAttributes": {}, "individualToFileIdentifiers": {}}],
-    "metaData": {"externalReferences": [{"id": ""}]},
+    "metaData": {"externalReferences": [{"id": "", "reference": ""}]},
+    "phenotypicFeatures": [{"evidence": [{"reference": {"id": "", "reference": ""}}]}],
 }
 
 
@@ -283,13 +286,22 @@ def _check_version(packet: dict[str, Any]) -> None:
 
 
 def _diagnosis(packet: dict[str, Any]) -> tuple[str, str]:
-    """The one disease: of the interpretations, or where they name none, of the diseases."""
+    """The one disease: of the interpretations, or where they name none, of the diseases.
+
+    An interpretation that is not concluded is a suspicion, and no truth to learn or to be measured by.
+    """
     found: list[tuple[str, object, str]] = []
+    suspected: list[tuple[str, str]] = []
     for i, interpretation in enumerate(_list(packet.get("interpretations"))):
         term = _mapping(_mapping(_mapping(interpretation).get("diagnosis")).get("disease"))
-        if term.get("id"):
+        status = _text(_mapping(interpretation).get("progressStatus"))
+        if term.get("id") and status in _OPEN:
+            suspected.append((f"interpretations[{i}].progressStatus", status))
+        elif term.get("id"):
             place = f"interpretations[{i}].diagnosis.disease.id"
             found.append((place, term["id"], _text(term.get("label"))))
+    if suspected and not found:
+        raise _Refused(*suspected[0], "the diagnosis is not concluded")
     if not found:
         for i, disease in enumerate(_list(packet.get("diseases"))):
             term = _mapping(_mapping(disease).get("term"))
@@ -331,26 +343,37 @@ def _features(packet: dict[str, Any], identifier: str, notes: _Notes) -> list[tu
 
 
 def _publications(packet: dict[str, Any], source_id: str, identifier: str, notes: _Notes) -> list[str]:
-    """PMIDs in order of appearance, then DOIs and PMC ids; else the PMID in the id; else one of its own.
+    """PMIDs in order of appearance, then DOIs and PMC ids; a mark where one was not read, or there is none.
 
-    A patient without one is split, and cleared of leaks, without it: what cannot be read is noted.
+    Of the external references, the evidence of phenotypes and the packet's id. A patient is split, and
+    cleared of leaks, by them alone: what cannot be read is noted.
     """
-    pmids: dict[str, None] = {}
-    others: dict[str, None] = {}
-    unread: list[tuple[int, str]] = []
-    for place, reference in enumerate(_list(_mapping(packet.get("metaData")).get("externalReferences"))):
-        texts = [_text(_mapping(reference).get(key)) for key in ("id", "reference")]
-        found = next((name for text in texts if (name := publication_identifier(text))), None)
-        if found is not None:
-            (pmids if found.startswith("PMID:") else others)[found] = None
-        elif any(texts):
-            unread.append((place, texts[0] or texts[1]))
-    if not pmids and not others and (match := _PMID_IN_ID.match(source_id)):
-        pmids[f"PMID:{match[1]}"] = None
-    if not pmids and not others:
-        for place, text in unread:
-            notes.leave_out(f"metaData.externalReferences[{place}]", text, "no PMID, DOI or PMC id")
-    return [*pmids, *others] or [f"none:{identifier}"]
+    found: dict[str, None] = {}
+    unread: list[tuple[str, str, bool]] = []
+    for place, reference in _references(packet):
+        texts = [text for key in ("id", "reference") if (text := _text(_mapping(reference).get(key)))]
+        names = [name for text in texts for name in publications_in(text)]
+        found |= dict.fromkeys(names)
+        if texts and not names:
+            unread.append((place, texts[0], any(map(may_name_publication, texts))))
+    if match := _PMID_IN_ID.match(source_id):
+        found[f"PMID:{match[1]}"] = None
+    for place, text, doubtful in unread:
+        if doubtful or not found:
+            notes.leave_out(place, text, "no PMID, DOI or PMC id")
+    pmids = [name for name in found if name.startswith("PMID:")]
+    others = [name for name in found if not name.startswith("PMID:")]
+    mark = [f"{cohort.UNREAD}{identifier}"] if any(doubtful for *_, doubtful in unread) else []
+    return [*pmids, *others, *mark] or [f"{cohort.NO_PUBLICATION}{identifier}"]
+
+
+def _references(packet: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """Place and content of everything that may cite a publication of the patient."""
+    for i, reference in enumerate(_list(_mapping(packet.get("metaData")).get("externalReferences"))):
+        yield f"metaData.externalReferences[{i}]", reference
+    for i, feature in enumerate(_list(packet.get("phenotypicFeatures"))):
+        for j, evidence in enumerate(_list(_mapping(feature).get("evidence"))):
+            yield f"phenotypicFeatures[{i}].evidence[{j}].reference", _mapping(evidence).get("reference")
 
 
 def _sex(subject: dict[str, Any], notes: _Notes) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from .cohort import case_id
+from .cohort import case_id, names_publication
 from .mondo import Mondo
 
 RESULTS = "pheval_disease_results"
@@ -129,7 +129,7 @@ def phenopacket(case: Mapping[str, Any], terms: pd.DataFrame, genes: Sequence[st
         {"subjectOrBiosampleId": subject["id"], "interpretationStatus": "CANDIDATE", "gene": {"symbol": gene}}
         for gene in genes
     ]
-    references = [name for name in case["publications"] if not name.startswith("none:")]
+    references = [name for name in case["publications"] if names_publication(name)]
     return {
         "id": case["source_id"],
         "subject": subject,

@@ -17,6 +17,15 @@ _DOI = re.compile(r"^(?:DOI:\s*|(?:dx\.)?doi\.org/)(\S+)$|^(10\.\d{4,}/\S+)$", r
 _PMC = re.compile(
     r"^(?:PMC(?:ID)?:\s*|(?:pmc\.)?ncbi\.nlm\.nih\.gov/(?:pmc/)?articles/)(\S+)$|^(PMC\d+)$", re.IGNORECASE
 )
+# anywhere in a text; MED: and MED/ are of Europe PMC
+_WITHIN = re.compile(
+    r"(?<![A-Za-z])(?:(?:PMID|PubMed)(?:\.ncbi\.nlm\.nih\.gov)?(?:[\s:_/#-]|\?term=)*|MED[:/])"
+    r"0*(?P<PMID>[1-9]\d{0,8})(?!\d)"
+    r"|(?<![A-Za-z])(?:PMC(?:ID)?[\s:_/-]*)?(?P<PMC>PMC\d+)"
+    r"|(?P<DOI>10\.\d{4,9}/[^\s,;|\"<>]+)",
+    re.IGNORECASE,
+)
+_HINT = re.compile(r"pmid|pubmed|europepmc|\bpmc|\bdoi\b|doi\.org|\b10\.\d{4,}/", re.IGNORECASE)
 _ADDRESS = re.compile(r"^https?://(?:www\.)?", re.IGNORECASE)
 
 
@@ -31,6 +40,27 @@ def publication_identifier(text: str) -> str | None:
         if match := form.match(text):
             return f"{kind}:{(match[1] or match[2]).lower()}"
     return None
+
+
+def publications_in(text: str) -> list[str]:
+    """Every publication that a text names, however it is strung together, in order of appearance.
+
+    ``PMID:1, PMID:2``, ``PMID_1``, ``PMID:1 (Smith 2004)`` and addresses of searches and of Europe PMC are
+    read, too: a training publication that is not recognised would make its patients look new.
+    """
+    if whole := publication_identifier(text):
+        return [whole]
+    found: dict[str, None] = {}
+    for match in _WITHIN.finditer(unquote(text)):
+        kind = next(kind for kind in ("PMID", "PMC", "DOI") if match[kind])
+        value = match[kind].rstrip(".,;)]}>'\"").lower()
+        found[f"{kind}:{value}"] = None
+    return list(found)
+
+
+def may_name_publication(text: str) -> bool:
+    """Whether a text seems to name a publication, read or not."""
+    return bool(_HINT.search(text))
 
 
 def citation(reference: str) -> str:
