@@ -137,9 +137,11 @@ def read(inputs: Path, output: Path, **changes: Any) -> None:
 def test_a_further_cohort_is_a_table_or_phenopackets(inputs: Path, tmp_path: Path) -> None:
     read(inputs, tmp_path / "packets_read", source="external")
     assert len(io.read_parquet(tmp_path / "packets_read/raw_cases")) == 32
-    (tmp_path / "p.tsv").write_text(f"case_id\tdisease_id\thpo_ids\na\tOMIM:100001\t{A1}\nb\tx\t{A1}\n")
+    lines = ["case_id\tdisease_id\thpo_ids\tgenes", f"a\tOMIM:100001\t{A1}\tgene1", f"b\tx\t{A1}"]
+    (tmp_path / "p.tsv").write_text("\n".join(lines))
     read(inputs, tmp_path / "table_read", source="external", path=str(tmp_path / "p.tsv"))
     assert io.read_parquet(tmp_path / "table_read/raw_cases")["source_id"].tolist() == ["a"]
+    assert io.read_parquet(tmp_path / "table_read/raw_variants")["gene_symbol"].tolist() == ["GENE1"]
     assert "line 3" in (tmp_path / "table_read/quarantine.tsv").read_text()
     (tmp_path / "p.csv").write_text("no zip")
     with pytest.raises(InputError, match="neither a folder nor a zip") as caught:

@@ -12,11 +12,13 @@ HEADER = "case_id\tdisease_id\thpo_ids\tpublication\texcluded_hpo_ids\tgenes\tse
 GOOD = "a\tOMIM:100001\tHP:0000010; HP:0000020\t123; DOI:10.1/X\tHP:0000021\tG1;G2;G1\tf\t3.5"
 
 
-def read(folder: Path, *lines: str, header: str = HEADER) -> tuple[cohort.RawCohort, Quarantine]:
+def read(
+    folder: Path, *lines: str, header: str = HEADER, genes: tuple[str, ...] = ()
+) -> tuple[cohort.RawCohort, Quarantine]:
     path = folder / "patients.tsv"
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     quarantine = Quarantine("read_cohort")
-    return patient_sheet.read(path, quarantine, max_mb=1), quarantine
+    return patient_sheet.read(path, quarantine, max_mb=1, genes=genes), quarantine
 
 
 def test_everything_of_a_row_is_read(tmp_path: Path) -> None:
@@ -31,6 +33,17 @@ def test_everything_of_a_row_is_read(tmp_path: Path) -> None:
     assert found.variants["zygosity"].unique().tolist() == ["unknown"]
     assert quarantine.rows == []
     assert list(found.cases) == list(cohort.CASES) and list(found.vcfs) == list(cohort.VCFS)
+
+
+def test_genes_are_those_of_the_knowledge(tmp_path: Path) -> None:
+    cell = "fbn1, C9ORF72; FBN1;HGNC:3603,new2"
+    line = f"a\tOMIM:100001\tHP:0000010\t\t\t{cell}"
+    found, quarantine = read(tmp_path, line, genes=("FBN1", "C9orf72"))
+    assert found.variants["gene_symbol"].tolist() == ["FBN1", "C9orf72", "NEW2"]
+    refused = quarantine.table().iloc[0]
+    assert len(quarantine.rows) == 1
+    assert (refused["record"], refused["field"], refused["value"]) == ("line 2", "genes", "HGNC:3603")
+    assert refused["reason"].startswith("an HGNC id") and refused["reason"].endswith("the patient kept")
 
 
 def test_columns_may_stand_in_any_order_and_optional_ones_be_absent(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
         found = phenopackets.read(place(args, chosen), quarantine, **limits)
     elif chosen["source"] == "external":
-        found = further(chosen, quarantine)
+        found = further(args, chosen, quarantine)
     else:
         raise InputError(f"{chosen['source']!r} is no source of patients", field="rare.cohort.source")
     io.write_parquet(found.cases, args.output_cases)
@@ -69,11 +69,12 @@ def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCoh
     return cohort.RawCohort(cases, phenotypes, variants, cohort.table([], cohort.VCFS, ["case_id"]))
 
 
-def further(chosen: dict[str, Any], quarantine: Quarantine) -> cohort.RawCohort:
+def further(args: argparse.Namespace, chosen: dict[str, Any], quarantine: Quarantine) -> cohort.RawCohort:
     """A further cohort: a table of patients, or phenopackets; errors name its own key."""
     try:
         if patient_sheet.is_sheet(chosen["path"]):
-            return patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"])
+            genes = io.read_parquet(args.genes, ["gene_symbol"])["gene_symbol"].unique()
+            return patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"], genes=genes)
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
         return phenopackets.read(chosen["path"], quarantine, **limits)
     except InputError as error:

@@ -2,7 +2,7 @@
 
 Columns, in any order: ``case_id``, ``disease_id``, ``hpo_ids``; optional ``disease_name``,
 ``publication``, ``excluded_hpo_ids``, ``genes``, ``sex``, ``age_years``. Several values of a cell are
-separated by ``;``. A row that cannot be used goes to the quarantine; the others go on.
+separated by ``;``, genes also by ``,``. A row that cannot be used goes to the quarantine; the others go on.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from . import cohort
 from .archives import MEGABYTE
 from .errors import InputError
+from .gene_symbols import GeneSymbols
 from .phenopackets import HPO_ID, SEXES, disease_identifier
 from .publications import publication_identifier
 from .quarantine import Quarantine
@@ -37,19 +38,23 @@ def is_sheet(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
 
-def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.RawCohort:
+def read(
+    path: str | Path, quarantine: Quarantine, *, max_mb: float, genes: Iterable[str] = ()
+) -> cohort.RawCohort:
     """Read the table.
 
     Args:
         path: the table, UTF-8.
         quarantine: receives rows, and single values of rows, that cannot be used.
         max_mb: a larger file is refused (10^6 bytes).
+        genes: symbols of the knowledge, in whose spelling those of the table are given back.
 
     Raises:
         InputError: not readable, too large, a column is missing or unknown, or no usable row.
     """
     path = Path(path)
     header, lines = _lines(path, max_mb)
+    symbols = GeneSymbols(genes)
     cases, phenotypes, variants = [], [], []
     seen: set[str] = set()
     for number, cells in lines:
@@ -77,6 +82,7 @@ def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.R
             _refuse(quarantine, path, record, "hpo_ids", row["hpo_ids"], "no phenotypes")
             continue
         publications = _publications(row, identifier, lambda *said, kept=kept: kept.append(said))
+        named = _genes(row, symbols, lambda *said, kept=kept: kept.append(said))
         sex, age = _person(row, lambda *said, kept=kept: kept.append(said))
         for field, value, reason in kept:
             told = f"{reason}; the field is left out, the patient kept"
@@ -87,7 +93,7 @@ def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.R
         cases.append((*case, disease, name, sex, age, False))
         phenotypes += [(identifier, term, "", excluded) for term, excluded in terms]
         nothing = (None, None, None, None)
-        for gene in dict.fromkeys(_values(row["genes"])):
+        for gene in named:
             variants.append((identifier, gene, *nothing, "unknown", None, "unknown", "sheet"))
     if not cases:
         raise InputError("holds no usable patient", file=path.name, field="external")
@@ -143,6 +149,17 @@ def _terms(row: Mapping[str, str], note: Note) -> list[tuple[str, bool]]:
             else:
                 note(field, value, "no HPO identifier")
     return terms
+
+
+def _genes(row: Mapping[str, str], symbols: GeneSymbols, note: Note) -> list[str]:
+    found: dict[str, None] = {}
+    for value in _values(row["genes"].replace(",", ";")):
+        symbol, problem = symbols.find(value)
+        if symbol is None:
+            note("genes", value, problem)
+        else:
+            found[symbol] = None
+    return list(found)
 
 
 def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[str]:
