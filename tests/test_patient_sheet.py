@@ -46,6 +46,55 @@ def test_genes_are_those_of_the_knowledge(tmp_path: Path) -> None:
     assert refused["reason"].startswith("an HGNC id") and refused["reason"].endswith("the patient kept")
 
 
+A, B, C = "HP:0000010", "HP:0000020", "HP:0000021"
+
+
+@pytest.mark.parametrize(
+    ("cell", "terms", "left_out"),
+    [
+        (f"{A},{B}; {C}", [A, B, C], []),
+        (f"{A} (Seizure), {B} Seizure;{C}", [A, B, C], []),
+        (f"{A}(Seizure)", [A], []),
+        (f"{A}\u00a0Seizure", [A], []),
+        ("hp:0000010; HP_0000020", [A, B], []),
+        (f"{A} (Intellectual disability, mild); {B} (a; b (c), d)", [A, B], []),
+        (f"{A} Intellectual disability, mild; {B}", [A, B], ["mild"]),
+        (f"{A} (Absent speech)", [A], []),
+        # a bracket that is not closed takes nothing with it
+        (f"{A} (Seizure; {B} (Fever)", [A, B], []),
+        (f"{A} (Seizure; fever, {B}", [A, B], ["fever"]),
+        # what would be lost in a label, or turn into its opposite, is told
+        (f"{C}; {A} {B}", [C], [f"{A} {B}"]),
+        (f"{C}; {A}|{B}", [C], [f"{A}|{B}"]),
+        (f"{C}; {A} (absent)", [C], [f"{A} (absent)"]),
+        (f"{C}; {A} - no", [C], [f"{A} - no"]),
+        (f"{C}; {A} ?", [C], [f"{A} ?"]),
+        (f"{C}; {A} [Not present]", [C], [f"{A} [Not present]"]),
+        (f"{C}; no {A}", [C], [f"no {A}"]),
+        (f"{C}; HP:00000100; HP:000010", [C], ["HP:00000100", "HP:000010"]),
+        (f"{C}; HP:\u0660000010", [C], ["HP:\u0660000010"]),
+    ],
+)
+def test_terms_may_have_labels_and_commas(
+    tmp_path: Path, cell: str, terms: list[str], left_out: list[str]
+) -> None:
+    found, quarantine = read(tmp_path, f"a\tOMIM:100001\t{cell}")
+    assert found.phenotypes["hpo_id"].tolist() == terms
+    assert quarantine.table()["value"].tolist() == left_out
+    assert set(quarantine.table()["field"]) <= {"hpo_ids"}
+
+
+def test_excluded_terms_may_say_that_they_are_absent(tmp_path: Path) -> None:
+    found, quarantine = read(tmp_path, f"a\tOMIM:100001\t{A}\t\t{B} (absent), {C} no")
+    assert found.phenotypes["excluded"].tolist() == [False, True, True] and not quarantine.rows
+
+
+def test_a_cell_of_many_pieces_takes_no_time(tmp_path: Path) -> None:
+    for tail in (",x" * 60_000, ")" * 100_000, "?" * 100_000, "-" * 100_000 + "x", " " * 100_000 + "x"):
+        found, _ = read(tmp_path, f"a\tOMIM:100001\t{B};{A} ({tail}")
+        assert B in set(found.phenotypes["hpo_id"])
+
+
 def test_columns_may_stand_in_any_order_and_optional_ones_be_absent(tmp_path: Path) -> None:
     found, quarantine = read(tmp_path, "HP:0000010\tb\tOrphanet:12", header="hpo_ids\tcase_id\tdisease_id")
     case = found.cases.iloc[0]

@@ -2,7 +2,8 @@
 
 Columns, in any order: ``case_id``, ``disease_id``, ``hpo_ids``; optional ``disease_name``,
 ``publication``, ``excluded_hpo_ids``, ``genes``, ``sex``, ``age_years``. Several values of a cell are
-separated by ``;``, genes also by ``,``. A row that cannot be used goes to the quarantine; the others go on.
+separated by ``;``, HPO ids and genes also by ``,``; behind an HPO id its label may stand. A row that cannot
+be used goes to the quarantine; the others go on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from . import cohort
 from .archives import MEGABYTE
 from .errors import InputError
 from .gene_symbols import GeneSymbols
-from .phenopackets import HPO_ID, SEXES, disease_identifier
+from .phenopackets import SEXES, disease_identifier
 from .publications import publication_identifier
 from .quarantine import Quarantine
 
@@ -29,6 +30,13 @@ SUFFIXES = (".tsv", ".txt", ".tab")
 _SEXES = {"M": "MALE", "F": "FEMALE", "U": "UNKNOWN", "": "UNKNOWN", "UNKNOWN": "UNKNOWN"} | SEXES
 _OLDEST = 130.0
 _BARE_PMID = re.compile(r"^\d+$")
+_TERM = re.compile(r"\s*HP[:_]([0-9]{7})(?:\s+|(?=\()|$)(.*)", re.IGNORECASE | re.DOTALL)
+_ANY_TERM = re.compile(r"HP[:_][0-9]", re.IGNORECASE)
+# as the whole label: "Absent speech" is a finding
+_NOT_OBSERVED = re.compile(
+    "absent|excluded|negated|negative|none|no|not|not found|not observed|not present|denied|ruled out"
+    "|unknown|uncertain|unclear|possible|suspected"
+)
 
 Note = Callable[[str, str, str], None]
 
@@ -143,12 +151,44 @@ def _values(cell: str) -> list[str]:
 def _terms(row: Mapping[str, str], note: Note) -> list[tuple[str, bool]]:
     terms = []
     for field, excluded in (("hpo_ids", False), ("excluded_hpo_ids", True)):
-        for value in _values(row[field]):
-            if HPO_ID.match(value):
-                terms.append((value, excluded))
+        for value in _term_values(row[field]):
+            match = _TERM.match(value)
+            if match is None:
+                note(field, value, "no HPO identifier; a label with a comma belongs in brackets")
+            elif _ANY_TERM.search(match[2]):
+                note(field, value, "several HPO identifiers; separate them by ';'")
+            elif not excluded and _is_doubt(match[2]):
+                # read as observed it would be the opposite
+                note(
+                    field, value, "marked as absent or uncertain; absent findings belong in excluded_hpo_ids"
+                )
             else:
-                note(field, value, "no HPO identifier")
+                terms.append((f"HP:{match[1]}", excluded))
     return terms
+
+
+def _is_doubt(label: str) -> bool:
+    words = re.sub(r"\W+", " ", label).strip().casefold()
+    return "?" in label or _NOT_OBSERVED.fullmatch(words) is not None
+
+
+def _term_values(cell: str) -> list[str]:
+    """Parts between ``;`` and ``,``, but for those in the brackets of a label."""
+    groups: list[list[str]] = []
+    depth = 0
+    for part in re.split("[;,]", cell):
+        if depth > 0 and not _TERM.match(part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+            depth = 0
+        depth += part.count("(") - part.count(")")
+    values = []
+    for group in groups:
+        whole = ",".join(group)
+        # a bracket that nobody closed holds nothing together
+        values += [whole] if whole.count("(") <= whole.count(")") else group
+    return [value.strip() for value in values if value.strip()]
 
 
 def _genes(row: Mapping[str, str], symbols: GeneSymbols, note: Note) -> list[str]:
