@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -147,6 +148,20 @@ def test_a_further_cohort_is_a_table_or_phenopackets(inputs: Path, tmp_path: Pat
     with pytest.raises(InputError, match="neither a folder nor a zip") as caught:
         read(inputs, tmp_path / "csv_read", source="external", path=str(tmp_path / "p.csv"))
     assert caught.value.field == "external"
+
+
+def test_the_other_kind_of_file_is_told_what_is_expected(inputs: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p.xlsx", "w") as workbook:
+        workbook.writestr("xl/workbook.xml", "<workbook/>")
+    (tmp_path / "p.tsv").write_text(f"case_id\tdisease_id\thpo_ids\na\tOMIM:100001\t{A1}\n")
+    for source, name, field, told in (
+        ("external", "p.xlsx", "external", "tab-separated"),
+        ("phenopackets", "p.xlsx", "rare.cohort.path", "folder or a zip of phenopackets.*external"),
+        ("phenopackets", "p.tsv", "rare.cohort.path", "folder or a zip of phenopackets.*external"),
+    ):
+        with pytest.raises(InputError, match=told) as caught:
+            read(inputs, tmp_path / "out", source=source, path=str(tmp_path / name))
+        assert (caught.value.file, caught.value.field) == (name, field)
 
 
 def chain(inputs: Path, output: Path, **changes: Any) -> dict[str, bytes]:

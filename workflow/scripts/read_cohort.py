@@ -75,6 +75,11 @@ def further(args: argparse.Namespace, chosen: dict[str, Any], quarantine: Quaran
         if patient_sheet.is_sheet(chosen["path"]):
             genes = io.read_parquet(args.genes, ["gene_symbol"])["gene_symbol"].unique()
             return patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"], genes=genes)
+        if patient_sheet.is_workbook(chosen["path"]):
+            problem = (
+                "is a workbook; expected tab-separated text (.tsv), or a folder or a zip of phenopackets"
+            )
+            raise InputError(problem, file=Path(chosen["path"]).name, field="external")
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
         return phenopackets.read(chosen["path"], quarantine, **limits)
     except InputError as error:
@@ -85,7 +90,13 @@ def further(args: argparse.Namespace, chosen: dict[str, Any], quarantine: Quaran
 def place(args: argparse.Namespace, chosen: dict[str, Any]) -> Path:
     """The folder or zip of phenopackets, downloaded where the configuration gives only a URL."""
     if chosen["path"]:
-        return Path(chosen["path"])
+        path, name = Path(chosen["path"]), str(chosen["path"])
+        if path.is_file() and (patient_sheet.is_sheet(name) or patient_sheet.is_workbook(name)):
+            problem = (
+                "expected a folder or a zip of phenopackets; a table is read as a further cohort (external)"
+            )
+            raise InputError(problem, file=path.name, field="rare.cohort.path")
+        return path
     if not (chosen["url"] and chosen["sha256"]):
         problem = "source phenopackets needs a path, or a url with its sha256"
         raise InputError(problem, file="configuration", field="rare.cohort.path")

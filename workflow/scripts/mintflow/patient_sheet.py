@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from . import cohort
+from . import cohort, sheet_text
 from .archives import MEGABYTE
 from .errors import InputError
 from .gene_symbols import GeneSymbols
@@ -26,6 +26,10 @@ from .quarantine import Quarantine
 REQUIRED = ("case_id", "disease_id", "hpo_ids")
 OPTIONAL = ("disease_name", "publication", "excluded_hpo_ids", "genes", "sex", "age_years")
 SUFFIXES = (".tsv", ".txt", ".tab")
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+
+_KEY = "external"  # of the configuration, which names the table
+_SHOWN = 80
 
 _SEXES = {"M": "MALE", "F": "FEMALE", "U": "UNKNOWN", "": "UNKNOWN", "UNKNOWN": "UNKNOWN"} | SEXES
 _OLDEST = 130.0
@@ -38,6 +42,8 @@ _NOT_OBSERVED = re.compile(
     "|unknown|uncertain|unclear|possible|suspected"
 )
 
+_UNREAD = "holds a character that cannot be read: save the table as UTF-8"
+
 Note = Callable[[str, str, str], None]
 
 
@@ -46,13 +52,18 @@ def is_sheet(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
 
+def is_workbook(path: str) -> bool:
+    """Whether a path names a workbook of a spreadsheet, which is often a zip, but none of phenopackets."""
+    return path.lower().endswith(WORKBOOKS)
+
+
 def read(
     path: str | Path, quarantine: Quarantine, *, max_mb: float, genes: Iterable[str] = ()
 ) -> cohort.RawCohort:
     """Read the table.
 
     Args:
-        path: the table, UTF-8.
+        path: the table, in an encoding of ``sheet_text``.
         quarantine: receives rows, and single values of rows, that cannot be used.
         max_mb: a larger file is refused (10^6 bytes).
         genes: symbols of the knowledge, in whose spelling those of the table are given back.
@@ -71,10 +82,13 @@ def read(
             _refuse(quarantine, path, record, "(line)", len(cells), f"more than {len(header)} cells")
             continue
         row = {name: "" for name in (*REQUIRED, *OPTIONAL)}
-        row |= {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+        row |= dict(zip(header, cells, strict=False))
         disease = disease_identifier(row["disease_id"])
         if not row["case_id"]:
             _refuse(quarantine, path, record, "case_id", "", "no case_id")
+            continue
+        if sheet_text.LOST in row["case_id"]:
+            _refuse(quarantine, path, record, "case_id", "", _UNREAD)
             continue
         if row["case_id"] in seen:
             _refuse(quarantine, path, record, "case_id", "", "the case_id of an earlier line, which is kept")
@@ -104,7 +118,11 @@ def read(
         for gene in named:
             variants.append((identifier, gene, *nothing, "unknown", None, "unknown", "sheet"))
     if not cases:
-        raise InputError("holds no usable patient", file=path.name, field="external")
+        problem, where, field = "holds no usable patient", None, _KEY
+        if quarantine.rows:
+            _, _, where, field, _, reason = quarantine.rows[-1]
+            problem += f"; the last: {reason}"
+        raise InputError(problem, file=path.name, record=where, field=field)
     return cohort.RawCohort(
         cases=cohort.table(cases, cohort.CASES, ["case_id"]),
         phenotypes=cohort.table(phenotypes, cohort.PHENOTYPES, ["case_id"]),
@@ -116,28 +134,60 @@ def read(
 def _lines(path: Path, max_mb: float) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Column names, and number and cells of each line that is not empty."""
     try:
+        if path.is_dir():
+            raise InputError("is a folder; a table of patients is a file", file=path.name, field=_KEY)
         if path.stat().st_size > max_mb * MEGABYTE:
             raise InputError("is larger than is allowed", file=path.name, field="rare.cohort.max_total_mb")
-        # a stray byte must not cost the whole table
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path.name, field="external") from error
-    # NUL would end the parser
-    rows = csv.reader(io.StringIO(text.replace("\0", " ")), delimiter="\t", quoting=csv.QUOTE_NONE)
+        raise InputError(f"cannot be read: {error.strerror}", file=path.name, field=_KEY) from error
+    text = sheet_text.decode(data, file=path.name, field=_KEY)
+    # NUL would end the parser; line ends of every system
+    source = io.StringIO(text.replace("\0", " "), newline=None)
+    rows = csv.reader(source, delimiter="\t", quoting=csv.QUOTE_NONE)
     try:
-        lines = [(rows.line_num, cells) for cells in rows if any(cell.strip() for cell in cells)]
+        lines = [(rows.line_num, [sheet_text.cell(cell) for cell in cells]) for cells in rows]
     except csv.Error as error:
-        raise InputError(f"cannot be read as a table: {error}", file=path.name, field="external") from error
-    header = [name.strip() for name in lines[0][1]] if lines else []
+        raise InputError(f"cannot be read as a table: {error}", file=path.name, field=_KEY) from error
+    lines = [(number, cells) for number, cells in lines if any(cells)]
+    header = _header(lines[0][1] if lines else [], path.name)
+    return header, [(number, _without_end(cells, len(header))) for number, cells in lines[1:]]
+
+
+def _header(cells: list[str], file: str) -> list[str]:
+    names = _without_end(cells, 0)
+    header = [name.casefold() for name in names]
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise InputError(f"lacks column(s) {', '.join(missing)}", file=path.name, field="external")
-    odd = sorted(name for name in header if name not in (*REQUIRED, *OPTIONAL) or header.count(name) > 1)
-    if odd:
-        known = ", ".join((*REQUIRED, *OPTIONAL))
-        problem = f"column {odd[0]!r} is unknown or there twice; columns are {known}"
-        raise InputError(problem, file=path.name, field="external")
-    return header, lines[1:]
+        problem = f"lacks column(s) {', '.join(missing)}{_other_separator(names)}"
+        raise InputError(problem, file=file, field=_KEY)
+    for place, name in enumerate(header):
+        if not name:
+            raise InputError(f"column {place + 1} has no name", file=file, field=_KEY)
+        if name not in (*REQUIRED, *OPTIONAL) or header.count(name) > 1:
+            known = ", ".join((*REQUIRED, *OPTIONAL))
+            problem = f"column {names[place]!r} is unknown or there twice; columns are {known}"
+            raise InputError(problem, file=file, field=_KEY)
+    return header
+
+
+def _without_end(cells: list[str], least: int) -> list[str]:
+    """Without the empty cells that spreadsheets leave at the end of a line, but for the first ``least``."""
+    end = len(cells)
+    while end > least and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
+
+
+def _other_separator(names: list[str]) -> str:
+    # a first line that names no column is a patient's: it is not shown
+    if len(names) != 1 or not any(name in names[0].casefold() for name in REQUIRED):
+        return ""
+    separator = max(";,| ", key=names[0].count)
+    if separator not in names[0]:
+        return ""
+    shown = names[0] if len(names[0]) <= _SHOWN else f"{names[0][:_SHOWN]}…"
+    return f"; one column {shown!r}: separated by {separator!r}? A sheet is separated by tabs"
 
 
 def _refuse(quarantine: Quarantine, path: Path, record: str, field: str, value: object, reason: str) -> None:
@@ -205,6 +255,9 @@ def _genes(row: Mapping[str, str], symbols: GeneSymbols, note: Note) -> list[str
 def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[str]:
     found: dict[str, None] = {}
     for value in _values(row["publication"]):
+        if sheet_text.LOST in value:
+            note("publication", value, _UNREAD)
+            continue
         reference = publication_identifier(f"PMID:{value}" if _BARE_PMID.match(value) else value)
         if reference is None:
             note("publication", value, "no PMID, DOI or PMC id")
