@@ -290,6 +290,19 @@ def test_a_vcf_from_phenopacket_and_sample_sheet(inputs: Path, tmp_path: Path) -
     assert told["reason"].str.contains("the phenopacket names a VCF").tolist() == [True]
 
 
+def test_genes_that_the_release_lacks_are_told(
+    inputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    genes = io.read_parquet(inputs / "genes.parquet")
+    io.write_parquet(genes[genes["gene_symbol"] != "GENE0"], inputs / "genes.parquet")
+    caplog.set_level("INFO", "mintflow")
+    chain(inputs, tmp_path / "out")
+    told = "8 name a gene that this HPO release links to no disease (phenopacket 8), 0 name no gene"
+    assert [text for text in caplog.messages if told in text and "case-" not in text]
+    rows = pd.read_csv(tmp_path / "out" / "quarantine_genotypes.tsv", sep="\t")
+    assert rows[["record", "field", "value"]].values.tolist() == [["all patients", "gene_symbol", 8]]
+
+
 def test_wrong_settings_are_named(inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rare\.cohort.*unknown min_term\b"):
         read(inputs, tmp_path / "out", min_term=3)

@@ -32,6 +32,7 @@ def test_absolute_paths_are_cut(text: str, shown: str) -> None:
 def test_opaque_names_are_stable_and_leave_case_ids() -> None:
     assert redaction.opaque("case-0123456789ab") == "case-0123456789ab"
     assert redaction.opaque("line 3") == "line 3"
+    assert redaction.opaque("all patients") == "all patients"
     assert redaction.opaque("") == ""
     hidden = redaction.opaque("PMID_1_Ann.json")
     assert hidden == redaction.opaque("PMID_1_Ann.json") != redaction.opaque("PMID_1_Bob.json")

@@ -10,7 +10,7 @@ _FILE_URL = re.compile(r"file://+", re.IGNORECASE)
 _QUOTED = re.compile(r"(['\"])(?:~[\w.-]*|[A-Za-z]:)?[\\/](?:[^'\"\n]*[\\/])?([^'\"\n]*)\1")
 _PATH = re.compile(r"(?<![\w./…~])(?:~[\w.-]*)?(?:(?<!:)/)?/(?:[^\s/'\"<>:,;]+/)+([^\s/'\"<>:,;]*)")
 _WINDOWS_PATH = re.compile(r"(?<!\w)(?:[A-Za-z]:|\\)\\(?:[^\\\s'\"<>:,;]+\\)*([^\\\s'\"<>:,;]*)")
-_OPAQUE = re.compile(r"case-[0-9a-f]{12}|line \d+")
+_OPAQUE = re.compile(r"case-[0-9a-f]{12}|line \d+|all patients")
 
 
 def without_paths(text: str, known: Iterable[str] = ()) -> str:
