@@ -112,7 +112,9 @@ def contents(path):
         for file in (os.path.join(folder, name) for name in names)
         if os.path.isfile(file)
     )
-    return hashlib.sha256(repr(found).encode("utf-8", "surrogateescape")).hexdigest() if found else ""
+    return (
+        hashlib.sha256(repr(found).encode("utf-8", "surrogateescape")).hexdigest() if found else ""
+    )
 
 
 def optional(flag, path):

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -137,14 +138,30 @@ def read(inputs: Path, output: Path, **changes: Any) -> None:
 def test_a_further_cohort_is_a_table_or_phenopackets(inputs: Path, tmp_path: Path) -> None:
     read(inputs, tmp_path / "packets_read", source="external")
     assert len(io.read_parquet(tmp_path / "packets_read/raw_cases")) == 32
-    (tmp_path / "p.tsv").write_text(f"case_id\tdisease_id\thpo_ids\na\tOMIM:100001\t{A1}\nb\tx\t{A1}\n")
+    lines = ["case_id\tdisease_id\thpo_ids\tgenes", f"a\tOMIM:100001\t{A1}\tgene1", f"b\tx\t{A1}"]
+    (tmp_path / "p.tsv").write_text("\n".join(lines))
     read(inputs, tmp_path / "table_read", source="external", path=str(tmp_path / "p.tsv"))
     assert io.read_parquet(tmp_path / "table_read/raw_cases")["source_id"].tolist() == ["a"]
+    assert io.read_parquet(tmp_path / "table_read/raw_variants")["gene_symbol"].tolist() == ["GENE1"]
     assert "line 3" in (tmp_path / "table_read/quarantine.tsv").read_text()
     (tmp_path / "p.csv").write_text("no zip")
     with pytest.raises(InputError, match="neither a folder nor a zip") as caught:
         read(inputs, tmp_path / "csv_read", source="external", path=str(tmp_path / "p.csv"))
     assert caught.value.field == "external"
+
+
+def test_the_other_kind_of_file_is_told_what_is_expected(inputs: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p.xlsx", "w") as workbook:
+        workbook.writestr("xl/workbook.xml", "<workbook/>")
+    (tmp_path / "p.tsv").write_text(f"case_id\tdisease_id\thpo_ids\na\tOMIM:100001\t{A1}\n")
+    for source, name, field, told in (
+        ("external", "p.xlsx", "external", "tab-separated"),
+        ("phenopackets", "p.xlsx", "rare.cohort.path", "folder or a zip of phenopackets.*external"),
+        ("phenopackets", "p.tsv", "rare.cohort.path", "folder or a zip of phenopackets.*external"),
+    ):
+        with pytest.raises(InputError, match=told) as caught:
+            read(inputs, tmp_path / "out", source=source, path=str(tmp_path / name))
+        assert (caught.value.file, caught.value.field) == (name, field)
 
 
 def chain(inputs: Path, output: Path, **changes: Any) -> dict[str, bytes]:
@@ -271,6 +288,17 @@ def test_a_vcf_from_phenopacket_and_sample_sheet(inputs: Path, tmp_path: Path) -
     assert carriers == {cohort.case_id(name), cohort.case_id("PMID_001_patient_1")}
     told = pd.read_csv(output / "quarantine_genotypes.tsv", sep="\t")
     assert told["reason"].str.contains("the phenopacket names a VCF").tolist() == [True]
+
+
+def test_genes_that_the_release_lacks_are_told(
+    inputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    genes = io.read_parquet(inputs / "genes.parquet")
+    io.write_parquet(genes[genes["gene_symbol"] != "GENE0"], inputs / "genes.parquet")
+    caplog.set_level("INFO", "mintflow")
+    chain(inputs, tmp_path / "out")
+    told = "8 name a gene that this HPO release links to no disease (phenopacket 8), 0 name no gene"
+    assert [text for text in caplog.messages if told in text and "case-" not in text]
 
 
 def test_wrong_settings_are_named(inputs: Path, tmp_path: Path) -> None:

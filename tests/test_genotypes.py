@@ -200,3 +200,35 @@ def test_sample_sheet_with_a_tab_too_many(tmp_path: Path) -> None:
     path.write_text("case_id\tvcf\tsample\ncase-1\ta.vcf\tS1\t\n")
     sheet = genotypes.read_sample_sheet(path, people, Quarantine("genotypes"))
     assert sheet["case_id"].tolist() == ["case-1"] and sheet["sample"].tolist() == ["S1"]
+
+
+def test_genes_that_the_knowledge_lacks_are_counted() -> None:
+    patients = cases([(f"case-{i}", f"PMID:{i}", "D0") for i in range(6)])
+    patients["simulated"] = [False] * 5 + [True]
+    called = ("case-4", "OTHER", "heterozygous", "missense")
+    rows = variants(
+        [
+            ("case-0", "G0", "heterozygous", "missense"),
+            ("case-1", "NEW", "heterozygous", "missense"),
+            ("case-1", "NEW2", "heterozygous", "missense"),
+            ("case-2", "g0", "unknown", "unknown"),
+            ("case-3", None, "unknown", "deletion"),
+            called,
+        ]
+    )
+    rows.loc[rows["case_id"] == "case-2", "source"] = "sheet"
+    rows.loc[rows["case_id"] == "case-4", "source"] = "vcf"
+    table = rows[["case_id", "gene_symbol", "source"]].assign(is_decoy=False)
+    decoy = pd.DataFrame([("case-3", "ELSE", "phenopacket", True)], columns=list(table))
+    links = pd.DataFrame({"gene_symbol": ["G0"]})
+    found = genotypes.gene_gaps(patients, pd.concat([table, decoy]), links)
+    # genes of a VCF are called, not named; simulated patients have what the release has
+    assert found == genotypes.GeneGaps(patients=5, unknown={"phenopacket": 1, "sheet": 1}, none=1)
+
+
+def test_nothing_is_told_where_every_gene_is_known() -> None:
+    patients, rows = four()
+    table = collect(patients, rows)
+    links_of_all = pd.DataFrame({"gene_symbol": [f"G{d}" for d in range(4)]})
+    found = genotypes.gene_gaps(patients, table, links_of_all)
+    assert (found.unknown, found.none) == ({}, 0)

@@ -29,19 +29,15 @@ def main(args: argparse.Namespace) -> None:
     """Read, collect, write."""
     chosen = settings.exact(args.settings, genotypes.SETTINGS, "rare.genotypes")
     quarantine = Quarantine("genotypes")
-    cases = io.read_parquet(args.cases, ["case_id", "disease_id", "split"])
+    cases = io.read_parquet(args.cases, ["case_id", "disease_id", "split"], optional=["simulated"])
     vcfs = io.read_parquet(args.vcfs, list(cohort.VCFS))
     if args.sample_sheet:
         sheet = genotypes.read_sample_sheet(args.sample_sheet, cases, quarantine)
         vcfs = genotypes.named_vcfs(vcfs, sheet, quarantine)
-    table = genotypes.collect(
-        cases,
-        io.read_parquet(args.variants, list(cohort.VARIANTS)),
-        vcfs,
-        io.read_parquet(args.genes, ["gene_symbol", "disease_id"]),
-        chosen,
-        quarantine,
-    )
+    genes = io.read_parquet(args.genes, ["gene_symbol", "disease_id"])
+    variants = io.read_parquet(args.variants, list(cohort.VARIANTS))
+    table = genotypes.collect(cases, variants, vcfs, genes, chosen, quarantine)
+    gaps = genotypes.gene_gaps(cases, table, genes)
     io.write_parquet(table, args.output_genotypes)
     quarantine.write(args.output_quarantine)
     decoys = int(table["is_decoy"].sum())
@@ -52,6 +48,14 @@ def main(args: argparse.Namespace) -> None:
         decoys,
         len(quarantine.rows),
     )
+    if gaps.patients:
+        log.info(
+            "of %d patients %d name a gene that this HPO release links to no disease (%s), %d name no gene",
+            gaps.patients,
+            sum(gaps.unknown.values()),
+            ", ".join(f"{source} {count}" for source, count in gaps.unknown.items()) or "none",
+            gaps.none,
+        )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
         found = phenopackets.read(place(args, chosen), quarantine, **limits)
     elif chosen["source"] == "external":
-        found = further(chosen, quarantine)
+        found = further(args, chosen, quarantine)
     else:
         raise InputError(f"{chosen['source']!r} is no source of patients", field="rare.cohort.source")
     io.write_parquet(found.cases, args.output_cases)
@@ -73,11 +73,17 @@ def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCoh
     return cohort.RawCohort(cases, phenotypes, variants, cohort.table([], cohort.VCFS, ["case_id"]))
 
 
-def further(chosen: dict[str, Any], quarantine: Quarantine) -> cohort.RawCohort:
+def further(args: argparse.Namespace, chosen: dict[str, Any], quarantine: Quarantine) -> cohort.RawCohort:
     """A further cohort: a table of patients, or phenopackets; errors name its own key."""
     try:
         if patient_sheet.is_sheet(chosen["path"]):
-            return patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"])
+            genes = io.read_parquet(args.genes, ["gene_symbol"])["gene_symbol"].unique()
+            return patient_sheet.read(chosen["path"], quarantine, max_mb=chosen["max_total_mb"], genes=genes)
+        if patient_sheet.is_workbook(chosen["path"]):
+            problem = (
+                "is a workbook; expected tab-separated text (.tsv), or a folder or a zip of phenopackets"
+            )
+            raise InputError(problem, file=Path(chosen["path"]).name, field="external")
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
         return phenopackets.read(chosen["path"], quarantine, **limits)
     except InputError as error:
@@ -88,7 +94,13 @@ def further(chosen: dict[str, Any], quarantine: Quarantine) -> cohort.RawCohort:
 def place(args: argparse.Namespace, chosen: dict[str, Any]) -> Path:
     """The folder or zip of phenopackets, downloaded where the configuration gives only a URL."""
     if chosen["path"]:
-        return Path(chosen["path"])
+        path, name = Path(chosen["path"]), str(chosen["path"])
+        if path.is_file() and (patient_sheet.is_sheet(name) or patient_sheet.is_workbook(name)):
+            problem = (
+                "expected a folder or a zip of phenopackets; a table is read as a further cohort (external)"
+            )
+            raise InputError(problem, file=path.name, field="rare.cohort.path")
+        return path
     if not (chosen["url"] and chosen["sha256"]):
         problem = "source phenopackets needs a path, or a url with its sha256"
         raise InputError(problem, file="configuration", field="rare.cohort.path")

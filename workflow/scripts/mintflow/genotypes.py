@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,40 @@ def collect(
     called = called[~pd.MultiIndex.from_frame(called[keys]).isin(known)]
     both = pd.concat([reported[columns], called[columns]], ignore_index=True)
     return add_decoys(both, cases, gene_disease, settings)[list(TYPES)].astype(TYPES)
+
+
+@dataclass(frozen=True)
+class GeneGaps:
+    """Patients for whose genes the knowledge has nothing to say.
+
+    Attributes:
+        patients: all that are not simulated.
+        unknown: by source (phenopacket, sheet), those who name a gene that no disease is linked to.
+        none: those who have no gene, not from a VCF either.
+    """
+
+    patients: int
+    unknown: dict[str, int]
+    none: int
+
+
+def gene_gaps(cases: pd.DataFrame, genotypes: pd.DataFrame, gene_disease: pd.DataFrame) -> GeneGaps:
+    """Count them: who was meant to have a gene may have lost it by its spelling.
+
+    Simulated patients are left out: a disease without a gene gives them none. So are genes of a VCF, which
+    are called, not named.
+
+    Args:
+        cases: case_id, and simulated if known.
+        genotypes: case_id, gene_symbol, source, is_decoy.
+        gene_disease: gene_symbol.
+    """
+    real = cases[~cases["simulated"].astype(bool)] if "simulated" in cases else cases
+    own = genotypes[~genotypes["is_decoy"] & genotypes["gene_symbol"].notna()]
+    own = own[own["case_id"].isin(real["case_id"])]
+    strange = own[(own["source"] != "vcf") & ~own["gene_symbol"].isin(gene_disease["gene_symbol"])]
+    unknown = strange.groupby("source")["case_id"].nunique().to_dict()
+    return GeneGaps(len(real), unknown, int((~real["case_id"].isin(own["case_id"])).sum()))
 
 
 def _from_vcfs(vcfs: pd.DataFrame, limits: Mapping[str, int], quarantine: Quarantine) -> pd.DataFrame:

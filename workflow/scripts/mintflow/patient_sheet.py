@@ -2,7 +2,8 @@
 
 Columns, in any order: ``case_id``, ``disease_id``, ``hpo_ids``; optional ``disease_name``,
 ``publication``, ``excluded_hpo_ids``, ``genes``, ``sex``, ``age_years``. Several values of a cell are
-separated by ``;``. A row that cannot be used goes to the quarantine; the others go on.
+separated by ``;``, HPO ids and genes also by ``,``; behind an HPO id its label may stand. A row that cannot
+be used goes to the quarantine; the others go on.
 """
 
 from __future__ import annotations
@@ -11,24 +12,38 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from . import cohort
+from . import cohort, sheet_text
 from .archives import MEGABYTE
 from .errors import InputError
-from .phenopackets import HPO_ID, SEXES, disease_identifier
+from .gene_symbols import GeneSymbols
+from .phenopackets import SEXES, disease_identifier
 from .publications import publication_identifier, publications_in
 from .quarantine import Quarantine
 
 REQUIRED = ("case_id", "disease_id", "hpo_ids")
 OPTIONAL = ("disease_name", "publication", "excluded_hpo_ids", "genes", "sex", "age_years")
 SUFFIXES = (".tsv", ".txt", ".tab")
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+
+_KEY = "external"  # of the configuration, which names the table
+_SHOWN = 80
 
 _SEXES = {"M": "MALE", "F": "FEMALE", "U": "UNKNOWN", "": "UNKNOWN", "UNKNOWN": "UNKNOWN"} | SEXES
 _OLDEST = 130.0
 # spreadsheets add the .0
 _BARE_PMID = re.compile(r"^0*([1-9]\d*)(?:\.0)?$")
+_TERM = re.compile(r"\s*HP[:_]([0-9]{7})(?:\s+|(?=\()|$)(.*)", re.IGNORECASE | re.DOTALL)
+_ANY_TERM = re.compile(r"HP[:_][0-9]", re.IGNORECASE)
+# as the whole label: "Absent speech" is a finding
+_NOT_OBSERVED = re.compile(
+    "absent|excluded|negated|negative|none|no|not|not found|not observed|not present|denied|ruled out"
+    "|unknown|uncertain|unclear|possible|suspected"
+)
+
+_UNREAD = "holds a character that cannot be read: save the table as UTF-8"
 
 Note = Callable[[str, str, str], None]
 
@@ -38,19 +53,28 @@ def is_sheet(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
 
-def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.RawCohort:
+def is_workbook(path: str) -> bool:
+    """Whether a path names a workbook of a spreadsheet, which is often a zip, but none of phenopackets."""
+    return path.lower().endswith(WORKBOOKS)
+
+
+def read(
+    path: str | Path, quarantine: Quarantine, *, max_mb: float, genes: Iterable[str] = ()
+) -> cohort.RawCohort:
     """Read the table.
 
     Args:
-        path: the table, UTF-8.
+        path: the table, in an encoding of ``sheet_text``.
         quarantine: receives rows, and single values of rows, that cannot be used.
         max_mb: a larger file is refused (10^6 bytes).
+        genes: symbols of the knowledge, in whose spelling those of the table are given back.
 
     Raises:
         InputError: not readable, too large, a column is missing or unknown, or no usable row.
     """
     path = Path(path)
     header, lines = _lines(path, max_mb)
+    symbols = GeneSymbols(genes)
     cases, phenotypes, variants = [], [], []
     seen: set[str] = set()
     for number, cells in lines:
@@ -59,10 +83,13 @@ def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.R
             _refuse(quarantine, path, record, "(line)", len(cells), f"more than {len(header)} cells")
             continue
         row = {name: "" for name in (*REQUIRED, *OPTIONAL)}
-        row |= {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+        row |= dict(zip(header, cells, strict=False))
         disease = disease_identifier(row["disease_id"])
         if not row["case_id"]:
             _refuse(quarantine, path, record, "case_id", "", "no case_id")
+            continue
+        if sheet_text.LOST in row["case_id"]:
+            _refuse(quarantine, path, record, "case_id", "", _UNREAD)
             continue
         if row["case_id"] in seen:
             _refuse(quarantine, path, record, "case_id", "", "the case_id of an earlier line, which is kept")
@@ -78,6 +105,7 @@ def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.R
             _refuse(quarantine, path, record, "hpo_ids", row["hpo_ids"], "no phenotypes")
             continue
         publications = _publications(row, identifier, lambda *said, kept=kept: kept.append(said))
+        named = _genes(row, symbols, lambda *said, kept=kept: kept.append(said))
         sex, age = _person(row, lambda *said, kept=kept: kept.append(said))
         for field, value, reason in kept:
             told = f"{reason}; the field is left out, the patient kept"
@@ -88,10 +116,14 @@ def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.R
         cases.append((*case, disease, name, sex, age, False))
         phenotypes += [(identifier, term, "", excluded) for term, excluded in terms]
         nothing = (None, None, None, None)
-        for gene in dict.fromkeys(_values(row["genes"])):
+        for gene in named:
             variants.append((identifier, gene, *nothing, "unknown", None, "unknown", "sheet"))
     if not cases:
-        raise InputError("holds no usable patient", file=path.name, field="external")
+        problem, where, field = "holds no usable patient", None, _KEY
+        if quarantine.rows:
+            _, _, where, field, _, reason = quarantine.rows[-1]
+            problem += f"; the last: {reason}"
+        raise InputError(problem, file=path.name, record=where, field=field)
     return cohort.RawCohort(
         cases=cohort.table(cases, cohort.CASES, ["case_id"]),
         phenotypes=cohort.table(phenotypes, cohort.PHENOTYPES, ["case_id"]),
@@ -103,28 +135,60 @@ def read(path: str | Path, quarantine: Quarantine, *, max_mb: float) -> cohort.R
 def _lines(path: Path, max_mb: float) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Column names, and number and cells of each line that is not empty."""
     try:
+        if path.is_dir():
+            raise InputError("is a folder; a table of patients is a file", file=path.name, field=_KEY)
         if path.stat().st_size > max_mb * MEGABYTE:
             raise InputError("is larger than is allowed", file=path.name, field="rare.cohort.max_total_mb")
-        # a stray byte must not cost the whole table
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path.name, field="external") from error
-    # NUL would end the parser
-    rows = csv.reader(io.StringIO(text.replace("\0", " ")), delimiter="\t", quoting=csv.QUOTE_NONE)
+        raise InputError(f"cannot be read: {error.strerror}", file=path.name, field=_KEY) from error
+    text = sheet_text.decode(data, file=path.name, field=_KEY)
+    # NUL would end the parser; line ends of every system
+    source = io.StringIO(text.replace("\0", " "), newline=None)
+    rows = csv.reader(source, delimiter="\t", quoting=csv.QUOTE_NONE)
     try:
-        lines = [(rows.line_num, cells) for cells in rows if any(cell.strip() for cell in cells)]
+        lines = [(rows.line_num, [sheet_text.cell(cell) for cell in cells]) for cells in rows]
     except csv.Error as error:
-        raise InputError(f"cannot be read as a table: {error}", file=path.name, field="external") from error
-    header = [name.strip() for name in lines[0][1]] if lines else []
+        raise InputError(f"cannot be read as a table: {error}", file=path.name, field=_KEY) from error
+    lines = [(number, cells) for number, cells in lines if any(cells)]
+    header = _header(lines[0][1] if lines else [], path.name)
+    return header, [(number, _without_end(cells, len(header))) for number, cells in lines[1:]]
+
+
+def _header(cells: list[str], file: str) -> list[str]:
+    names = _without_end(cells, 0)
+    header = [name.casefold() for name in names]
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise InputError(f"lacks column(s) {', '.join(missing)}", file=path.name, field="external")
-    odd = sorted(name for name in header if name not in (*REQUIRED, *OPTIONAL) or header.count(name) > 1)
-    if odd:
-        known = ", ".join((*REQUIRED, *OPTIONAL))
-        problem = f"column {odd[0]!r} is unknown or there twice; columns are {known}"
-        raise InputError(problem, file=path.name, field="external")
-    return header, lines[1:]
+        problem = f"lacks column(s) {', '.join(missing)}{_other_separator(names)}"
+        raise InputError(problem, file=file, field=_KEY)
+    for place, name in enumerate(header):
+        if not name:
+            raise InputError(f"column {place + 1} has no name", file=file, field=_KEY)
+        if name not in (*REQUIRED, *OPTIONAL) or header.count(name) > 1:
+            known = ", ".join((*REQUIRED, *OPTIONAL))
+            problem = f"column {names[place]!r} is unknown or there twice; columns are {known}"
+            raise InputError(problem, file=file, field=_KEY)
+    return header
+
+
+def _without_end(cells: list[str], least: int) -> list[str]:
+    """Without the empty cells that spreadsheets leave at the end of a line, but for the first ``least``."""
+    end = len(cells)
+    while end > least and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
+
+
+def _other_separator(names: list[str]) -> str:
+    # a first line that names no column is a patient's: it is not shown
+    if len(names) != 1 or not any(name in names[0].casefold() for name in REQUIRED):
+        return ""
+    separator = max(";,| ", key=names[0].count)
+    if separator not in names[0]:
+        return ""
+    shown = names[0] if len(names[0]) <= _SHOWN else f"{names[0][:_SHOWN]}…"
+    return f"; one column {shown!r}: separated by {separator!r}? A sheet is separated by tabs"
 
 
 def _refuse(quarantine: Quarantine, path: Path, record: str, field: str, value: object, reason: str) -> None:
@@ -138,12 +202,55 @@ def _values(cell: str) -> list[str]:
 def _terms(row: Mapping[str, str], note: Note) -> list[tuple[str, bool]]:
     terms = []
     for field, excluded in (("hpo_ids", False), ("excluded_hpo_ids", True)):
-        for value in _values(row[field]):
-            if HPO_ID.match(value):
-                terms.append((value, excluded))
+        for value in _term_values(row[field]):
+            match = _TERM.match(value)
+            if match is None:
+                note(field, value, "no HPO identifier; a label with a comma belongs in brackets")
+            elif _ANY_TERM.search(match[2]):
+                note(field, value, "several HPO identifiers; separate them by ';'")
+            elif not excluded and _is_doubt(match[2]):
+                # read as observed it would be the opposite
+                note(
+                    field, value, "marked as absent or uncertain; absent findings belong in excluded_hpo_ids"
+                )
             else:
-                note(field, value, "no HPO identifier")
+                terms.append((f"HP:{match[1]}", excluded))
     return terms
+
+
+def _is_doubt(label: str) -> bool:
+    words = re.sub(r"\W+", " ", label).strip().casefold()
+    return "?" in label or _NOT_OBSERVED.fullmatch(words) is not None
+
+
+def _term_values(cell: str) -> list[str]:
+    """Parts between ``;`` and ``,``, but for those in the brackets of a label."""
+    groups: list[list[str]] = []
+    depth = 0
+    for part in re.split("[;,]", cell):
+        if depth > 0 and not _TERM.match(part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+            depth = 0
+        depth += part.count("(") - part.count(")")
+    values = []
+    for group in groups:
+        whole = ",".join(group)
+        # a bracket that nobody closed holds nothing together
+        values += [whole] if whole.count("(") <= whole.count(")") else group
+    return [value.strip() for value in values if value.strip()]
+
+
+def _genes(row: Mapping[str, str], symbols: GeneSymbols, note: Note) -> list[str]:
+    found: dict[str, None] = {}
+    for value in _values(row["genes"].replace(",", ";")):
+        symbol, problem = symbols.find(value)
+        if symbol is None:
+            note("genes", value, problem)
+        else:
+            found[symbol] = None
+    return list(found)
 
 
 def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[str]:
@@ -154,6 +261,10 @@ def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[s
     # some DOIs hold what lists are made with
     for value in [cell] if publication_identifier(cell) else re.split(r"[;,|]", cell):
         value = value.strip()
+        if sheet_text.LOST in value:
+            unread = True
+            note("publication", value, _UNREAD)
+            continue
         bare = _BARE_PMID.match(value)
         names = [f"PMID:{bare[1]}"] if bare else publications_in(value)
         found |= dict.fromkeys(names)
