@@ -61,6 +61,19 @@ def test_seeded_and_independent_of_other_patients() -> None:
     assert not decoys(2).equals(decoys(2, seed=2))
 
 
+def test_a_further_patient_without_a_gene_gets_no_decoys() -> None:
+    """A patient of the run does: an empty list would tell which diseases have no gene."""
+    real = REAL[REAL["case_id"].isin(["case-0", "case-1"])]
+    settings = {"decoys": 2, "decoy_source": "candidates", "seed": 1}
+    before = add_decoys(real, CASES, LINKS, settings)
+    assert set(before["case_id"]) == set(CASES["case_id"])
+    cases = CASES.assign(further=[False, True, True, False])
+    after = add_decoys(real, cases, LINKS, settings)
+    assert after["case_id"].value_counts().to_dict() == {"case-0": 3, "case-1": 3, "case-3": 2}
+    rest = before[before["case_id"] != "case-2"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, after)
+
+
 def test_no_decoys_and_too_many() -> None:
     assert not decoys(0)["is_decoy"].any()
     with pytest.raises(InputError, match=r"rare\.genotypes\.decoys"):

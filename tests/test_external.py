@@ -203,6 +203,7 @@ def test_together_holds_everyone_once_and_no_foreign_label(run: external.Run) ->
     _, _, clean = screened(run, [("x", "PMID:30", "OMIM:100001"), ("c", "none:c", "OMIM:100003")])
     both = external.together(run.cases, clean)
     assert both["case_id"].tolist() == ["t", "v", "c", "x"]
+    assert both["further"].tolist() == [False, False, True, True]
     assert both.set_index("case_id")["disease_id"].isna().to_dict() == {
         "t": False,
         "v": False,

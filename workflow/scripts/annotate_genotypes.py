@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> None:
     """Read, collect, write."""
     chosen = settings.exact(args.settings, genotypes.SETTINGS, "rare.genotypes")
     quarantine = Quarantine("genotypes")
-    cases = io.read_parquet(args.cases, ["case_id", "disease_id", "split"], optional=["simulated"])
+    cases = io.read_parquet(args.cases, ["case_id", "disease_id", "split"], optional=["simulated", "further"])
     vcfs = io.read_parquet(args.vcfs, list(cohort.VCFS))
     if args.sample_sheet:
         sheet = genotypes.read_sample_sheet(args.sample_sheet, cases, quarantine)

@@ -24,7 +24,10 @@ Block = list[dict[str, Any]]
 def add_decoys(
     genotypes: pd.DataFrame, cases: pd.DataFrame, gene_disease: pd.DataFrame, settings: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Genotypes with ``decoys`` more genes for every patient.
+    """Genotypes with ``decoys`` more genes for every patient, but for those of a further cohort without any.
+
+    In a run no gene at all would give away the diseases that none is known for; of a further patient, who may
+    never have been sequenced, decoys alone would be wrong evidence.
 
     A disease is drawn uniformly, then one of its genes, until there are enough different ones. Genes of the
     patient's own disease, in the release or in any patient's record, are never drawn. A decoy looks like
@@ -33,7 +36,7 @@ def add_decoys(
 
     Args:
         genotypes: real rows: case_id, gene_symbol (may be null) and ``LOOKS``.
-        cases: case_id, disease_id, split.
+        cases: case_id, disease_id, split, and further if known.
         gene_disease: gene_symbol, disease_id of the HPO release.
         settings: ``decoys`` and ``decoy_source`` ("candidates": diseases of ``cases``; "hpo": all of the
             release), ``seed``.
@@ -57,7 +60,10 @@ def add_decoys(
     everything = [block for gene in sorted(templates) for block in templates[gene]]
     carried = genotypes.groupby("case_id")["gene_symbol"].agg(lambda genes: set(genes.dropna()))
     rows: Block = []
-    for case_id, disease in zip(cases["case_id"], cases["disease_id"], strict=True):
+    further = cases["further"] if "further" in cases else [False] * len(cases)
+    for case_id, disease, new in zip(cases["case_id"], cases["disease_id"], further, strict=True):
+        if new and not carried.get(case_id):
+            continue
         # one generator per patient: the others' presence changes nothing but the pool
         digest = hashlib.sha256(case_id.encode()).digest()
         rng = np.random.default_rng([settings["seed"], int.from_bytes(digest[:8], "big")])

@@ -188,11 +188,13 @@ def _likenesses(
 def together(run: pd.DataFrame, clean: pd.DataFrame) -> pd.DataFrame:
     """The run's patients, in their order, then the new ones, whose disease is null where it is no candidate.
 
-    A test patient of the run that the cohort holds again is there once, as a new one.
+    A test patient of the run that the cohort holds again is there once, as a new one; these are ``further``.
     """
     columns = [name for name in run.columns if name in clean.columns]
     new = clean.assign(disease_id=clean["disease_id"].where(clean["split"] == IN_SET))
-    return pd.concat([run[~run["case_id"].isin(clean["case_id"])][columns], new[columns]], ignore_index=True)
+    run = run[~run["case_id"].isin(clean["case_id"])]
+    parts = [part[columns].assign(further=part is new) for part in (run, new)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def counts(raw: pd.DataFrame, clean: pd.DataFrame, aside: pd.DataFrame, run: pd.DataFrame) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def collect(
     the same consequence and zygosity.
 
     Args:
-        cases: case_id, disease_id, split.
+        cases: case_id, disease_id, split, and further if known.
         variants: raw variants.
         vcfs: case_id, vcf, sample.
         gene_disease: gene_symbol, disease_id, for the decoys.
@@ -140,14 +140,15 @@ def gene_gaps(cases: pd.DataFrame, genotypes: pd.DataFrame, gene_disease: pd.Dat
     """Count them: who was meant to have a gene may have lost it by its spelling.
 
     Simulated patients are left out: a disease without a gene gives them none. So are genes of a VCF, which
-    are called, not named.
+    are called, not named, and where there is a further cohort, the run's own patients.
 
     Args:
-        cases: case_id, and simulated if known.
+        cases: case_id, and simulated and further if known.
         genotypes: case_id, gene_symbol, source, is_decoy.
         gene_disease: gene_symbol.
     """
     real = cases[~cases["simulated"].astype(bool)] if "simulated" in cases else cases
+    real = real[real["further"]] if "further" in real else real
     own = genotypes[~genotypes["is_decoy"] & genotypes["gene_symbol"].notna()]
     own = own[own["case_id"].isin(real["case_id"])]
     strange = own[(own["source"] != "vcf") & ~own["gene_symbol"].isin(gene_disease["gene_symbol"])]
