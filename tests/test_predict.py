@@ -433,14 +433,15 @@ def test_tissue_names_have_label_ids(work: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Student, "text", lambda self, tokens: "1. Nerve\n2. brain")
     (work / "not.png").write_text("no image")
     Image.new("RGB", (64, 40)).save(work / "wide.png")
-    flags = [part for name in ("wide.png", "not.png") for part in ("--image", work / name)]
-    document = ask(work, *flags)
-    wide, wrong = document["results"]
+    Image.new("F", (40, 40), 0.5).save(work / "float.tif")
+    names = ("wide.png", "not.png", "float.tif")
+    document = ask(work, *(part for name in names for part in ("--image", work / name)))
+    wide, wrong, deep = document["results"]
     assert [(item["name"], item["label_id"]) for item in wide["ranked"]] == [
         ("Nerve", "id-nerve"),
         ("brain", None),
     ]
-    assert "is no image" in wrong["error"]
+    assert "is no image" in wrong["error"] and "not an 8-bit tile" in deep["error"]
     assert document["notes"] == [
         "image 1 has 64 x 40 pixels; the tiles that were learned on have 40 x 40 at 1 µm a pixel"
     ]
