@@ -20,6 +20,7 @@ MEGABYTE = 1_000_000
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 PASSED_OVER = "is no *.json file: not read"
+TOO_LARGE = "larger than rare.cohort.max_file_mb"
 _BROKEN_LINK, _FOLDER = "a broken link", "a folder, not a file"
 
 # what lies beside patients and is none: words, tables, pictures, and the VCFs that phenopackets name
@@ -90,15 +91,14 @@ def natural(name: str) -> tuple[Any, ...]:
 def _read(size: int, content: Callable[[int], bytes] | str, limit: int) -> tuple[bytes | None, str]:
     if isinstance(content, str):
         return None, content
-    too_large = "larger than rare.cohort.max_file_mb"
     if size > limit:
-        return None, too_large
+        return None, TOO_LARGE
     try:
         # one byte more than allowed: the size is only what a header claims
         data = content(limit + 1)
     except (OSError, EOFError, RuntimeError, ValueError, *_ZIP_ERRORS) as error:
         return None, f"the file cannot be read: {_without_name(error)}"
-    return (None, too_large) if len(data) > limit else (data, "")
+    return (None, TOO_LARGE) if len(data) > limit else (data, "")
 
 
 def _without_name(error: Exception) -> str:
