@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 from PIL import Image
 
 from mintflow import images
@@ -68,6 +69,17 @@ def test_transparent_pixels_are_white_and_grey_is_colour() -> None:
 def test_no_image_is_a_clear_error(content: bytes) -> None:
     with pytest.raises(InputError, match="file tiles, record case, field image: is no image"):
         images.decode(content, file="tiles", record="case")
+
+
+@pytest.mark.parametrize("kind", [np.uint16, ">u2", np.int32, np.float32])
+def test_grey_of_more_than_8_bits_is_refused(kind: str) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.linspace(0, 4095, 48).reshape(6, 8).astype(kind))
+    with pytest.raises(InputError) as caught:
+        images.decode(buffer.getvalue(), file="tiles", record="case")
+    assert str(caught.value) == (
+        "file tiles, record case, field image: 16-bit or float grey, not an 8-bit tile"
+    )
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

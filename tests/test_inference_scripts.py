@@ -74,7 +74,13 @@ def answer(folder: Path, control: str, output: str) -> pd.DataFrame:
     return io.read_parquet(folder / output)
 
 
-def rank(folder: Path, prompts: str = "prompts.parquet", student: object = STUDENT, **changes: object):
+def rank(
+    folder: Path,
+    prompts: str = "prompts.parquet",
+    student: object = STUDENT,
+    cases: str = "cases.parquet",
+    **changes: object,
+):
     import rank_candidates
 
     settings = {**RANKING, "student": student, "evaluation": {**RANKING["evaluation"], **changes}}
@@ -82,7 +88,7 @@ def rank(folder: Path, prompts: str = "prompts.parquet", student: object = STUDE
     for name, file in (
         ("prompts", prompts),
         ("candidates", "candidates.parquet"),
-        ("cases", "cases.parquet"),
+        ("cases", cases),
     ):
         flags += [f"--{name}", str(folder / file)]
     output = folder / "ranked.parquet"
@@ -152,3 +158,33 @@ def test_ranking_without_blank_prompts_or_without_cases(folder: Path) -> None:
     assert rank(folder, ranking_cases=None)["case_id"].unique().tolist() == [f"case-{n}" for n in range(4)]
     with pytest.raises(InputError, match=r"unknown key.*typo"):
         rank(folder, typo=1)
+
+
+def test_patients_out_of_the_set_are_ranked_with_all_others_and_change_nothing_of_theirs(
+    folder: Path,
+) -> None:
+    cases = io.read_parquet(folder / "cases.parquet")
+    more = pd.DataFrame({"case_id": ["case--"], "disease_id": ["OMIM:999999"], "split": ["unlabelled"]})
+    io.write_parquet(pd.concat([cases, more], ignore_index=True), folder / "further.parquet")
+    prompts = io.read_parquet(folder / "prompts.parquet")
+    rows = [
+        ("case--", "unlabelled", control, tiny.messages(text))
+        for control, text in (("none", "seizure, and much more of it"), ("blank", "not available"))
+    ]
+    prompts = pd.concat([prompts, pd.DataFrame(rows, columns=list(prompts))], ignore_index=True)
+    io.write_parquet(typed(prompts, ["prompt"]), folder / "further_prompts.parquet")
+    for score in ("sum", "pmi"):
+        alone = rank(folder, ranking_cases=None, ranking_score=score)
+        found = rank(
+            folder,
+            "further_prompts.parquet",
+            cases="further.parquet",
+            ranking_cases=None,
+            ranking_score=score,
+        )
+        assert set(found["case_id"]) == {*alone["case_id"], "case--"}
+        assert found.loc[found["case_id"] == "case--", "score"].notna().all()
+        others = found[found["case_id"] != "case--"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(others, alone, check_exact=True)
+    sample = rank(folder, "further_prompts.parquet", cases="further.parquet")
+    assert "case--" not in set(sample["case_id"])

@@ -391,6 +391,72 @@ def test_one_bad_phenopacket_does_not_stop_the_rest(work: Path, tmp_path: Path) 
     assert alone["results"][0]["ranked"] == []
 
 
+def test_numbers_follow_the_entries_of_a_folder(
+    work: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that cannot be opened keeps its number, or the next patient's answer would be taken for its own."""
+    order = ["anna.json", "bert.json", "carl.JSON", "patient_2.json", "patient_10.json"]
+    given = {"anna.json": "a", "carl.JSON": "c", "patient_2.json": "b", "patient_10.json": "a"}
+    for name, source in given.items():
+        shutil.copy(work / f"packets/{source}.json", tmp_path / name)
+    (tmp_path / "bert.json").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "dora.json.gz").write_bytes(b"")
+    (tmp_path / "README.md").write_text("no patient")
+    records = ask(work, phenopacket=tmp_path)["results"]
+    assert [record["number"] for record in records] == [1, 2, 3, 4, 5]
+    assert [record["error"] for record in records] == [None, "a broken link", None, None, None]
+    keys = {name: io.sha256_file(tmp_path / name)[:12] for name in given}
+    assert [record["sha256"] for record in records] == [keys.get(name) for name in order]
+    assert "not read in a folder, as they are no *.json files: 1" in caplog.text
+    assert not any(name in caplog.text for name in ("anna", "bert", "dora"))
+
+
+def test_every_file_that_was_read_has_a_key(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    (record,) = ask(work, phenopacket=tmp_path / "broken.json")["results"]
+    assert record["sha256"] == io.sha256_file(tmp_path / "broken.json")[:12]
+    (record,) = ask(work, image=work / "tile.png")["results"]
+    assert record["sha256"] == io.sha256_file(work / "tile.png")[:12]
+    assert ask(work, terms=mini.HAND)["results"][0]["sha256"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.zip", b"PK\3\4\0\0", "is a zip: unpack it and give the folder"),
+        ("x.json.gz", b"\x1f\x8b\x08\0", "is gzipped: unpack it"),
+        ("x.tsv", b"case_id\tdisease_id\thpo_ids\n", "is no JSON"),
+        ("x.txt", b"true enough", "is no JSON"),
+        ("x.json", b"", "is no JSON"),
+    ],
+)
+def test_what_is_no_json_is_told_what_is_expected(
+    work: Path, tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    error = ask(work, phenopacket=tmp_path / name)["results"][0]["error"]
+    assert error.startswith(words)
+    assert "expected a GA4GH phenopacket (version 2, JSON) or a folder of them" in error
+
+
+def test_json_of_another_shape_is_still_told_as_such(work: Path, tmp_path: Path) -> None:
+    for number, content in enumerate((b'\xef\xbb\xbf"text"', b" [1]", '{"a'.encode("utf-16"))):
+        (tmp_path / f"{number}.json").write_bytes(content)
+    errors = [record["error"] for record in ask(work, phenopacket=tmp_path)["results"]]
+    assert ["not a JSON object" in error for error in errors] == [True, True, False]
+    assert "broken JSON" in errors[2]
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_the_rest(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Ann.json").write_bytes(b"0" * 2_000)
+    monkeypatch.setattr(predict, "MOST_TOTAL_MB", 0.001)
+    flags = ("--phenopacket", tmp_path, "--phenopacket", work / "packets/b.json")
+    first, second = ask(work, *flags)["results"]
+    assert first["error"] == "unpacks to more than is allowed" and second["error"] is None
+
+
 def test_tiles_are_asked_and_answer_as_in_the_workflow(work: Path, tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -433,14 +499,15 @@ def test_tissue_names_have_label_ids(work: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Student, "text", lambda self, tokens: "1. Nerve\n2. brain")
     (work / "not.png").write_text("no image")
     Image.new("RGB", (64, 40)).save(work / "wide.png")
-    flags = [part for name in ("wide.png", "not.png") for part in ("--image", work / name)]
-    document = ask(work, *flags)
-    wide, wrong = document["results"]
+    Image.new("F", (40, 40), 0.5).save(work / "float.tif")
+    names = ("wide.png", "not.png", "float.tif")
+    document = ask(work, *(part for name in names for part in ("--image", work / name)))
+    wide, wrong, deep = document["results"]
     assert [(item["name"], item["label_id"]) for item in wide["ranked"]] == [
         ("Nerve", "id-nerve"),
         ("brain", None),
     ]
-    assert "is no image" in wrong["error"]
+    assert "is no image" in wrong["error"] and "not an 8-bit tile" in deep["error"]
     assert document["notes"] == [
         "image 1 has 64 x 40 pixels; the tiles that were learned on have 40 x 40 at 1 µm a pixel"
     ]

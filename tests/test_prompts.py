@@ -93,6 +93,18 @@ def test_controls_are_for_test_cases_only_and_keep_everything_else() -> None:
     assert user_text(table, "case-3", "shuffled") == "6-month-old. Phenotypes: Rare. List 3."
 
 
+def test_a_patient_out_of_the_set_gets_the_blank_prompt_that_a_ranking_by_pmi_reads_and_lends_nothing() -> (
+    None
+):
+    cases = CASES.assign(split=["unlabelled", "test", "test_unseen"])
+    table = build_prompts(
+        cases, PHENOTYPES, IC, Template.from_settings(SETTINGS), 3, ["shuffled", "blank"], 0
+    )
+    assert table.loc[table["case_id"] == "case-1", "control"].tolist() == ["blank", "none"]
+    assert user_text(table, "case-1", "blank") == "3-year-old female. Phenotypes: not available. List 3."
+    assert user_text(table, "case-3", "shuffled") == "6-month-old. Phenotypes: Rare. List 3."
+
+
 def test_donors_have_another_disease_and_depend_on_the_seed_alone() -> None:
     cases = pd.DataFrame(
         {"case_id": [f"c{i:02}" for i in range(40)], "disease_id": ["a", "b", "c", "d"] * 10}

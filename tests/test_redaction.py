@@ -61,3 +61,12 @@ def test_quarantine_rows_hide_names_everywhere() -> None:
     assert (second.record, second.value, second.reason) == ("case-0123456789ab", "HP:0000001", "unknown")
     assert "/home" not in " ".join(second)
     assert redaction.quarantine_rows(quarantine.Quarantine("read").table()).empty
+
+
+def test_a_kind_of_file_is_no_name() -> None:
+    aside = quarantine.Quarantine("read")
+    aside.add(
+        file="Ann.jsonl", record="Ann.jsonl", field="(file)", value="", reason="no *.json, no Bob*.json"
+    )
+    (row,) = redaction.quarantine_rows(aside.table()).itertuples(index=False)
+    assert row.reason == "no *.json, no (name)"

@@ -26,6 +26,12 @@ def picture(level: int, kind: str = "PNG", mode: str = "RGB", side: int = SIDE) 
     return buffer.getvalue()
 
 
+def grey(kind: type, encoding: str = "TIFF") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.linspace(0, 4095, SIDE * SIDE).reshape(SIDE, SIDE).astype(kind)).save(buffer, encoding)
+    return buffer.getvalue()
+
+
 def entry(path: Path, kind: str = "folders", **more: Any) -> dict[str, Any]:
     return {
         "name": "mine",
@@ -124,6 +130,9 @@ def test_what_is_no_tile_is_set_aside(folders: Path) -> None:
         "a_fat/text.png": b"hello",
         "a_fat/cut.png": picture(1)[:60],
         "a_fat/tiny.png": picture(1, side=8),
+        "a_fat/deep.tif": grey(np.uint16),
+        "a_fat/deep.png": grey(np.uint16, "PNG"),
+        "a_fat/float.tif": grey(np.float32),
         "a_fat/new\nline.png": picture(1),
     }
     for name, content in bad.items():
@@ -136,6 +145,8 @@ def test_what_is_no_tile_is_set_aside(folders: Path) -> None:
     assert reasons["top.png"] == "in no class folder"
     assert reasons["a_fat/notes.txt"] == "no image file"
     assert reasons["a_fat/tiny.png"] == "a side below 16 pixels"
+    deep = "16-bit or float grey, not an 8-bit tile"
+    assert {reasons[f"a_fat/{name}"] for name in ("deep.tif", "deep.png", "float.tif")} == {deep}
     assert all("is no image" in reasons[f"a_fat/{name}.png"] for name in ("empty", "text", "cut"))
 
 

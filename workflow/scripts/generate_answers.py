@@ -36,14 +36,14 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import pandas as pd
 
-    from mintflow.evaluation import SUFFIXES, checked
+    from mintflow.evaluation import SUFFIXES, UNLABELLED, checked
     from mintflow.inference import open_student
 
     settings = checked(args.settings, "student", "evaluation", "k")
     evaluation = checked(settings["evaluation"], "max_new_tokens", "generation_batch_size")
     columns = ["case_id", "split", "control", "prompt"]
     table = io.read_parquet(args.prompts, [*columns, "image"] if args.images else columns)
-    splits = [*SUFFIXES, "unlabelled"] if args.split == "test" else [args.split]
+    splits = [*SUFFIXES, UNLABELLED] if args.split == "test" else [args.split]
     table = table[table["split"].isin(splits) & (table["control"] == args.control)].sort_values("case_id")
     if table.empty:
         raise InputError(f"no {args.split} prompts with control {args.control}", file=args.prompts)

@@ -217,7 +217,7 @@ def _typed(args: argparse.Namespace, table: Any) -> Iterator[tuple[dict[str, Any
 def _phenopackets(args: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Any, None]]:
     """Every phenopacket in the order given, those of a folder by name; a bad one has an error."""
     from mintflow.phenopackets import read_patient
-    from mintflow.prediction import empty_record
+    from mintflow.prediction import empty_record, file_key, require_json
 
     number = 0
     for path in args.phenopacket:
@@ -227,6 +227,8 @@ def _phenopackets(args: argparse.Namespace) -> Iterator[tuple[dict[str, Any], An
             try:
                 if isinstance(content, InputError):
                     raise content
+                record["sha256"] = file_key(content)
+                require_json(content)
                 patient = read_patient(content)
                 record["left_out"] = [
                     {"given": [where], "excluded": None, "reason": reason}
@@ -240,18 +242,34 @@ def _phenopackets(args: argparse.Namespace) -> Iterator[tuple[dict[str, Any], An
 def _contents(path: Path) -> Iterator[bytes | InputError]:
     """The bytes of a file, or of every JSON file of a folder; its name may be a patient's and is not said."""
     if path.is_dir():
-        from mintflow.archives import json_members
-        from mintflow.quarantine import Quarantine
-
-        limits = {"max_file_mb": MOST_BYTES / 1e6, "max_total_mb": MOST_TOTAL_MB}
-        there = False
-        for _, data in json_members(path, Quarantine("predict"), **limits):
-            there = True
-            yield InputError("cannot be read, or is too large for a phenopacket") if data is None else data
-        if not there:
-            yield InputError("this folder holds no JSON file")
+        try:
+            yield from _folder(path)
+        except InputError as error:
+            yield InputError(error.problem)
     else:
         yield _bytes(path)
+
+
+def _folder(path: Path) -> Iterator[bytes | InputError]:
+    """An entry that cannot be opened has its place, for answers are told apart by number."""
+    from mintflow.archives import TOO_LARGE, json_members, natural
+    from mintflow.quarantine import Quarantine
+
+    aside = Quarantine("predict")
+    limits = {"max_file_mb": MOST_BYTES / 1e6, "max_total_mb": MOST_TOTAL_MB}
+    there = unread = 0
+    for _, data in json_members(path, aside, order=natural, **limits):
+        there += 1
+        if data is None:
+            unread += 1
+            reason = aside.rows[-1][-1]
+            yield InputError("is too large" if reason == TOO_LARGE else reason)
+        else:
+            yield data
+    if others := len(aside.rows) - unread:
+        cli.log.warning("not read in a folder, as they are no *.json files: %d", others)
+    if not there:
+        yield InputError("this folder holds no JSON file")
 
 
 def _bytes(path: Path) -> bytes | InputError:
@@ -267,7 +285,7 @@ def _about_tiles(args: argparse.Namespace, files: StudentFiles) -> list[dict[str
     """Records of images, answered."""
     from mintflow.images import decode
     from mintflow.models import reads_images
-    from mintflow.prediction import empty_record
+    from mintflow.prediction import empty_record, file_key
     from mintflow.tile_prompts import question
 
     if not reads_images(files.base):
@@ -282,6 +300,7 @@ def _about_tiles(args: argparse.Namespace, files: StudentFiles) -> list[dict[str
         try:
             if isinstance(content, InputError):
                 raise content
+            record["sha256"] = file_key(content)
             image = decode(content)
         except InputError as error:
             record["error"] = str(error)

@@ -1,4 +1,4 @@
-"""Rank all candidate diseases for a sample of the test patients by the student's likelihood.
+"""Rank all candidate diseases for a sample of the test patients, or for all, by the student's likelihood.
 
 Settings: {student: device, attention, chat_template_kwargs, base.dtype of rare.student, list_length;
 evaluation: ranking_cases, ranking_score, ranking_depth, ranking_chunk, seed of rare.evaluation; k of
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import pandas as pd
 
-    from mintflow.evaluation import checked, ranking_sample
+    from mintflow.evaluation import checked, ranked_cases
     from mintflow.inference import list_length, open_student
     from mintflow.likelihood import rank_candidates
     from mintflow.scores import rank_table
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     evaluation = checked(settings["evaluation"], *keys)
     candidates = io.read_parquet(args.candidates, ["disease_id", "name"]).sort_values("disease_id")
     cases = io.read_parquet(args.cases, ["case_id", "disease_id", "split"])
-    sample = ranking_sample(cases, evaluation["ranking_cases"], evaluation["seed"])
+    sample = ranked_cases(cases, evaluation["ranking_cases"], evaluation["seed"])
     if not sample:
         cli.log.info("no test patient is ranked")
         io.write_parquet(pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS), args.output)

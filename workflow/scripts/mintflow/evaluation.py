@@ -34,6 +34,7 @@ from .statistics import spread_sample
 
 SUFFIXES = {"test": "", "test_unseen": "_unseen"}  # splits that are evaluated
 TOGETHER = "_all"  # over all of them
+UNLABELLED = "unlabelled"  # of a further cohort: the disease is no candidate, so that no rank is right
 TEACHER = "teacher"
 OTHER_PAIRS = (("teacher", "teacher-phenotype"),)
 MAX_ITEMS = 100  # of a written list; no sensible answer is longer
@@ -120,6 +121,15 @@ def ranking_sample(cases: pd.DataFrame, size: int | None, seed: int, label: str 
     """
     tested = cases[cases["split"].isin(SUFFIXES if size is None else ["test"])]
     return spread_sample(tested["case_id"].tolist(), tested[label].tolist(), size, seed)
+
+
+def ranked_cases(cases: pd.DataFrame, size: int | None, seed: int) -> list[str]:
+    """Cases that a student ranks: ``ranking_sample``, and behind it, where that is all, the ``UNLABELLED``.
+
+    Of these no rank is measured, but other tools rank everybody (PhEval), and a ranking is compared whole.
+    """
+    others = cases.loc[cases["split"] == UNLABELLED, "case_id"].tolist() if size is None else []
+    return [*ranking_sample(cases, size, seed), *sorted(others)]
 
 
 def read_answers(path: str | Path, arm: str, case_ids: Sequence[str]) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def decode(content: bytes, *, file: object = None, record: object = None) -> Ima
     """An encoded image as RGB; transparency becomes white.
 
     Raises:
-        InputError: it is no image, is damaged, or has more than ``MAX_PIXELS``.
+        InputError: it is no image, is damaged, has more than ``MAX_PIXELS``, or grey of more than 8 bits.
     """
     try:
         with warnings.catch_warnings():
@@ -38,6 +38,10 @@ def decode(content: bytes, *, file: object = None, record: object = None) -> Ima
                     file=file,
                     record=record,
                     field="image",
+                )
+            if image.mode == "F" or image.mode.startswith("I"):  # Pillow would clip it to white or black
+                raise InputError(
+                    "16-bit or float grey, not an 8-bit tile", file=file, record=record, field="image"
                 )
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 over = Image.new("RGBA", image.size, (255, 255, 255, 255))

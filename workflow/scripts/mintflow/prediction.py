@@ -6,6 +6,8 @@ the number in ``SCHEMA``.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +29,7 @@ NOTICE = (
     "to name, is neither validated nor calibrated, and can be wrong with confidence."
 )
 RANKED = ("rank", "name", "disease_id", "mondo_id", "label_id", "candidate", "score", "softmax_uncalibrated")
+WANTED = "expected a GA4GH phenopacket (version 2, JSON) or a folder of them"
 _ONE = "case"  # every patient is asked about alone, under the same name
 
 
@@ -35,6 +38,7 @@ def empty_record(number: int, kind: str) -> dict[str, Any]:
     return {
         "number": number,
         "kind": kind,
+        "sha256": None,
         "error": None,
         "terms": [],
         "left_out": [],
@@ -45,6 +49,26 @@ def empty_record(number: int, kind: str) -> dict[str, Any]:
         "finished": None,
         "ranked": [],
     }
+
+
+def file_key(data: bytes) -> str:
+    """What answers are linked to files by without their names: the beginning of a file's SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def require_json(data: bytes) -> None:
+    """Tell a file of another kind from broken JSON.
+
+    Raises:
+        InputError: it is no JSON and does not begin like an object or a list; says what is expected.
+    """
+    if data.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"["):  # behind a mark of its encoding
+        return
+    try:
+        json.loads(data)
+    except ValueError as error:
+        kinds = {b"PK": "a zip: unpack it and give the folder", b"\x1f\x8b": "gzipped: unpack it"}
+        raise InputError(f"is {kinds.get(data[:2], 'no JSON')}; {WANTED}") from error
 
 
 class PatientReader:

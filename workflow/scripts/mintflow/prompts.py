@@ -19,6 +19,8 @@ from .placeholders import check_patient_prompt
 NONE, BLANK, SHUFFLED = "none", "blank", "shuffled"
 UNAVAILABLE = "not available"
 CONTROL_SPLITS = ("test", "test_unseen")
+# patients of a further cohort out of the set, too: a ranking by pmi compares with the blank prompt
+BLANK_SPLITS = (*CONTROL_SPLITS, "unlabelled")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def build_prompts(
     controls: Sequence[str],
     seed: int,
 ) -> pd.DataFrame:
-    """One prompt for every case, and one more a control for every test case.
+    """One prompt for every case, and one more a control for every test case (blank: of ``BLANK_SPLITS``).
 
     The controls show what the student's answer owes to the phenotypes: ``blank``
     takes them away, ``shuffled`` gives those of another test patient with another
@@ -166,7 +168,8 @@ def build_prompts(
         if case.case_id not in observed:
             raise InputError("has no observed phenotype", record=case.case_id, field="phenotypes")
         patient = describe_patient(case.sex, case.age_years) if template.demographics else ""
-        wanted = [NONE, *(controls if case.split in CONTROL_SPLITS else ())]
+        given = {BLANK: BLANK_SPLITS, SHUFFLED: CONTROL_SPLITS}
+        wanted = [NONE, *(control for control in controls if case.split in given[control])]
         for control in sorted(wanted):
             source = {NONE: case.case_id, BLANK: None, SHUFFLED: donors.get(case.case_id)}[control]
             shown = observed.get(source, [])[: template.max_terms]

@@ -11,8 +11,10 @@ from .private import opaque, without_paths
 from .quarantine import COLUMNS
 
 _ONTOLOGY_ID = re.compile(r"(?:HP|OMIM|MONDO|ORPHA|DECIPHER|GENO|HGNC):\w+")
-# a file name, or what phenopackets of published patients are called
-_NAMED = re.compile(r"[^\s'\"]+\.(?:json|zip|vcf|vcf\.gz|tsv|parquet)\b|\bPMID[_:]?\d[^\s,;'\"]*")
+# a file name (not the kind *.json), or what phenopackets of published patients are called
+_NAMED = re.compile(
+    r"(?!\*\.json\b)[^\s'\"]+\.(?:json|zip|vcf|vcf\.gz|tsv|parquet)\b|\bPMID[_:]?\d[^\s,;'\"]*"
+)
 _HIDDEN = "(name)"
 
 
