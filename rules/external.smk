@@ -34,6 +34,7 @@ use rule read_cohort as external_read_cohort with:
         terms=f"{HPO}/terms.parquet",
         hpoa=f"{HPO}/hpoa.parquet",
         genes=f"{HPO}/gene_disease.parquet",
+        mondo="resources/mondo.parquet",
         source=given(_given),
     output:
         cases=f"{EXTERNAL}/cohort/raw/cases.parquet",

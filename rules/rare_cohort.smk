@@ -39,6 +39,7 @@ rule read_cohort:
         terms=f"{HPO}/terms.parquet",
         hpoa=f"{HPO}/hpoa.parquet",
         genes=f"{HPO}/gene_disease.parquet",
+        mondo="resources/mondo.parquet",
         source=given(config["rare"]["cohort"]["path"]),
     output:
         cases=f"{RARE}/cohort/raw/cases.parquet",
@@ -65,6 +66,7 @@ rule read_cohort:
             --terms {input.terms:q} \
             --hpoa {input.hpoa:q} \
             --genes {input.genes:q} \
+            --mondo {input.mondo:q} \
             --output-cases {output.cases:q} \
             --output-phenotypes {output.phenotypes:q} \
             --output-variants {output.variants:q} \

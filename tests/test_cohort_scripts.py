@@ -126,6 +126,7 @@ def read(inputs: Path, output: Path, **changes: Any) -> None:
         terms=inputs / "terms.parquet",
         hpoa=inputs / "hpoa.parquet",
         genes=inputs / "genes.parquet",
+        mondo=inputs / "mondo.parquet",
         downloads=output / "downloads",
         output_cases=output / "raw_cases",
         output_phenotypes=output / "raw_phenotypes",

@@ -54,6 +54,8 @@ def test_look_ups(tmp_path: Path) -> None:
     assert found.canonical("OMIM:231670") == "OMIM:231670"
     assert found.canonical("Orphanet:3") == "ORPHA:3"
     assert found.canonical("MONDO:404") == "MONDO:404"
+    assert found.same("ORPHA:3") == found.same("MONDO:3") == "MONDO:3"
+    assert found.same("ORPHA:25") == "OMIM:100000" != found.same("OMIM:231670") == "OMIM:231670"
     assert found.names("OMIM:231670") == ["b", "B2", "B", 'b "quoted']
     assert found.names("ORPHA:3") == ["c"]
     assert found.names("OMIM:999999") == []

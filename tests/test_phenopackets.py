@@ -165,6 +165,23 @@ def test_diagnosis_from_diseases_that_are_not_excluded(tmp_path: Path) -> None:
     assert len(read(write(tmp_path, a=packet(interpretations=twice))).cases) == 1
 
 
+def test_one_diagnosis_in_several_vocabularies_is_one(tmp_path: Path) -> None:
+    diseases = [{"term": {"id": name}} for name in ("MONDO:0000001", "Orphanet:1", "OMIM:100001")]
+    other = [*diseases, {"term": {"id": "OMIM:100002"}}]
+    equal = {"ORPHA:1": "MONDO:0000001", "OMIM:100001": "MONDO:0000001"}
+    quarantine = Quarantine("cohort")
+    folder = write(
+        tmp_path,
+        a=packet("p1", interpretations=[], diseases=diseases),
+        b=packet("p2", interpretations=[], diseases=other),
+    )
+    limits = {"max_file_mb": 1, "max_total_mb": 1}
+    found = phenopackets.read(folder, quarantine, same=lambda name: equal.get(name, name), **limits).cases
+    assert found[["source_id", "disease_id"]].to_numpy().tolist() == [["p1", "OMIM:100001"]]
+    (row,) = quarantine.table().itertuples()
+    assert row.reason == "two different diagnoses" and row.field == "diseases[3].term.id"
+
+
 @pytest.mark.parametrize("status", ["UNSOLVED", "IN_PROGRESS"])
 def test_a_suspicion_is_no_diagnosis(tmp_path: Path, status: str) -> None:
     suspected = {"progressStatus": status, "diagnosis": {"disease": {"id": "OMIM:100009", "label": "S"}}}

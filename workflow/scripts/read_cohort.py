@@ -9,6 +9,7 @@ from typing import Any
 
 from mintflow import cli, cohort, downloads, io, patient_sheet, phenopackets, settings, simulation
 from mintflow.errors import InputError
+from mintflow.mondo import Mondo
 from mintflow.ontology import Ontology
 from mintflow.quarantine import Quarantine
 
@@ -21,6 +22,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--terms", type=Path, required=True, help="terms.parquet")
     parser.add_argument("--hpoa", type=Path, required=True, help="hpoa.parquet")
     parser.add_argument("--genes", type=Path, required=True, help="gene_disease.parquet")
+    parser.add_argument("--mondo", type=Path, required=True, help="mondo.parquet")
     parser.add_argument(
         "--downloads", type=Path, default=Path("resources/downloads"), help="folder that keeps downloads"
     )
@@ -40,7 +42,8 @@ def main(args: argparse.Namespace) -> None:
         found = simulated(args, chosen)
     elif chosen["source"] == "phenopackets":
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
-        found = phenopackets.read(place(args, chosen), quarantine, **limits)
+        same = Mondo.from_parquet(args.mondo).same
+        found = phenopackets.read(place(args, chosen), quarantine, same=same, **limits)
     elif chosen["source"] == "external":
         found = further(args, chosen, quarantine)
     else:
@@ -85,7 +88,8 @@ def further(args: argparse.Namespace, chosen: dict[str, Any], quarantine: Quaran
             )
             raise InputError(problem, file=Path(chosen["path"]).name, field="external")
         limits = {key: chosen[key] for key in ("max_file_mb", "max_total_mb", "vcf_folder")}
-        return phenopackets.read(chosen["path"], quarantine, **limits)
+        same = Mondo.from_parquet(args.mondo).same
+        return phenopackets.read(chosen["path"], quarantine, same=same, **limits)
     except InputError as error:
         field = "external" if error.field == "rare.cohort.path" else error.field
         raise InputError(error.problem, file=error.file, record=error.record, field=field) from error

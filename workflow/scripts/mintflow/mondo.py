@@ -103,6 +103,11 @@ class Mondo:
         mondo_id = self.mondo_id(disease_id)
         return self._omim.get(mondo_id, disease_id) if mondo_id else disease_id
 
+    def same(self, disease_id: str) -> str:
+        """One id for all of a disease: the canonical one, or where it has no OMIM id, that of MONDO."""
+        canonical = self.canonical(disease_id)
+        return canonical if canonical.startswith("OMIM:") else self.mondo_id(canonical) or canonical
+
     def names(self, disease_id: str) -> list[str]:
         """Labels that MONDO and its sources give the disease, in a fixed order; [] if unknown."""
         mondo_id = self.mondo_id(disease_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
@@ -27,6 +27,7 @@ _SEXES_OF_THE_STANDARD = ("MALE", "FEMALE", "OTHER_SEX", "UNKNOWN_SEX")
 
 HPO_ID = re.compile(r"^HP:\d{7}$")
 _DISEASE_ID = re.compile(r"^(?:OMIM:\d{6}|MONDO:\d{7}|ORPHA:\d+)$")
+_VOCABULARIES = ("OMIM", "ORPHA", "MONDO")
 _PMID_IN_ID = re.compile(r"^PMID[_:]0*([1-9]\d*)(?!\d)")
 # of these the diagnosis is a suspicion, or there is none
 _OPEN = ("UNSOLVED", "IN_PROGRESS")
@@ -75,6 +76,7 @@ def read(
     max_file_mb: float,
     max_total_mb: float,
     vcf_folder: str | Path | None = None,
+    same: Callable[[str], str] = str,
 ) -> cohort.RawCohort:
     """Read every phenopacket of a folder or a zip.
 
@@ -86,6 +88,7 @@ def read(
         max_file_mb: a larger file is quarantined unread (10^6 bytes).
         max_total_mb: a larger sum of files is refused (10^6 bytes).
         vcf_folder: a further folder of VCFs that phenopackets name; they may always name those beside them.
+        same: gives the id that stands for an id; a diagnosis in several vocabularies is one diagnosis.
 
     Raises:
         InputError: nothing there, no zip, no JSON in it, more than ``max_total_mb``, or no usable patient.
@@ -100,7 +103,7 @@ def read(
         if data is None:
             continue
         try:
-            rows = _parse(data, name, quarantine, VcfPlaces(path, name, vcf_folder))
+            rows = _parse(data, name, quarantine, VcfPlaces(path, name, vcf_folder), same)
             source_id = str(rows.case[1])
             if source_id in first:
                 raise _Refused("id", first[source_id], "the id of another phenopacket, which is kept")
@@ -229,14 +232,16 @@ def _opened(data: bytes) -> dict[str, Any]:
     return packet
 
 
-def _parse(data: bytes, name: str, quarantine: Quarantine, places: VcfPlaces) -> _Rows:
+def _parse(
+    data: bytes, name: str, quarantine: Quarantine, places: VcfPlaces, same: Callable[[str], str]
+) -> _Rows:
     packet = _opened(data)
     source_id = _text(packet.get("id"))
     if not source_id:
         raise _Refused("id", packet.get("id"), "no id")
     identifier = cohort.case_id(source_id)
     notes = _Notes(quarantine, name, identifier)
-    disease_id, disease_name = _diagnosis(packet)
+    disease_id, disease_name = _diagnosis(packet, same)
     rows = _Rows()
     rows.phenotypes = _features(packet, identifier, notes)
     publications = _publications(packet, source_id, identifier, notes)
@@ -285,7 +290,7 @@ def _check_version(packet: dict[str, Any]) -> None:
             raise _Refused(key, "", "a family or a cohort, not a phenopacket")
 
 
-def _diagnosis(packet: dict[str, Any]) -> tuple[str, str]:
+def _diagnosis(packet: dict[str, Any], same: Callable[[str], str]) -> tuple[str, str]:
     """The one disease: of the interpretations, or where they name none, of the diseases.
 
     An interpretation that is not concluded is a suspicion, and no truth to learn or to be measured by.
@@ -315,9 +320,11 @@ def _diagnosis(packet: dict[str, Any]) -> tuple[str, str]:
         if identifier is None:
             raise _Refused(place, value, "not an OMIM, MONDO or ORPHA identifier of a disease")
         diseases.setdefault(identifier, label)
-        if len(diseases) > 1:
+        if len(set(map(same, diseases))) > 1:
             raise _Refused(place, " ".join(diseases), "two different diagnoses")
-    identifier, label = next(iter(diseases.items()))
+    # of several names that which most annotations have
+    identifier = min(diseases, key=lambda found: _VOCABULARIES.index(found.partition(":")[0]))
+    label = diseases[identifier]
     return intern(identifier), intern(label or identifier)
 
 
