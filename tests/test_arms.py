@@ -285,6 +285,14 @@ def test_steps_follow_the_tokens_of_a_pair_not_how_many_pairs_there_are() -> Non
     assert budget.steps(1.0, [short] * 4, "pairs", [pair]) == 1.0
 
 
+def test_where_a_base_model_is_configured(root: Path) -> None:
+    own = section(root)["student"]["base"]["name"]
+    big = {"arm": "orpo", "student": {"base": {"name": "big"}}}
+    plan = Plan(section(root, arms=["orpo"], variants={"orpo-big": big}), "rare")
+    assert plan.section_of("big") == "rare.variants.orpo-big"
+    assert plan.section_of(own) == "rare" and plan.section_of("none") is None
+
+
 def answers(*texts: str) -> pd.DataFrame:
     return pd.DataFrame({"case_id": [f"c{n}" for n in range(len(texts))], "text": texts})
 

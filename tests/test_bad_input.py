@@ -202,3 +202,10 @@ def test_base_model_that_is_not_there(tmp_path: Path, kind: str) -> None:
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "gone" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "base").exists()
+
+
+def test_a_base_model_of_a_variant_is_known_by_the_variants_key(tmp_path: Path) -> None:
+    settings = json.dumps({"kind": "local", "id": "gone", "revision": None, "dtype": "float32"})
+    output = tmp_path / "base"
+    done = _program("prepare_base_model", settings=settings, output=output, track="tissue.variants.big")
+    assert "field tissue.variants.big.student.base.id: there is no folder gone" in done.stderr
