@@ -105,16 +105,17 @@ def given(path):
 
 
 def contents(path):
-    """A mark of the phenopackets of a folder, which changes with them: Snakemake looks at the folder alone."""
-    found = sorted(
-        (os.path.relpath(file, path), os.path.getsize(file), os.stat(file).st_mtime_ns)
-        for folder, _, names in os.walk(path or os.devnull)
-        for file in (os.path.join(folder, name) for name in names)
-        if os.path.isfile(file)
-    )
-    return (
-        hashlib.sha256(repr(found).encode("utf-8", "surrogateescape")).hexdigest() if found else ""
-    )
+    """A checksum of the phenopackets of a folder, of which Snakemake sees the outermost level alone."""
+    if not (path and os.path.isdir(path)):
+        return ""
+    found = hashlib.sha256()
+    for file in sorted(Path(path).rglob("*")):
+        name = file.relative_to(path)
+        shown = not any(part.startswith(".") for part in name.parts)
+        if shown and name.suffix.lower() == ".json" and file.is_file() and os.access(file, os.R_OK):
+            of_file = hashlib.sha256(file.read_bytes()).hexdigest()
+            found.update(repr((name.as_posix(), of_file)).encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
 
 
 def optional(flag, path):

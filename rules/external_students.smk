@@ -2,12 +2,12 @@
 A further cohort, second part: prompts, retrieved profiles, and what the students that are there say.
 
 REQUIRED INPUTS:
-    results/{run}/external/cohort/{cases,phenotypes}.parquet
+    results/{run}/external/{cohort}/cohort/{cases,phenotypes}.parquet
     results/{run}/rare/: knowledge, student/{arm}/adapter/; the sentence encoder where an arm reads profiles
 OUTPUTS:
-    prompts         = results/{run}/external/{prompts,retrieval/prompts}.parquet
-    similarities    = results/{run}/external/teacher/retrieval.parquet
-    answers         = results/{run}/external/evaluation/{answers,rankings}/{arm}.parquet
+    prompts         = results/{run}/external/{cohort}/{prompts,retrieval/prompts}.parquet
+    similarities    = results/{run}/external/{cohort}/teacher/retrieval.parquet
+    answers         = results/{run}/external/{cohort}/evaluation/{answers,rankings}/{arm}.parquet
 """
 
 # Controls are for the run's own patients.
@@ -25,7 +25,7 @@ use rule build_prompts as external_build_prompts with:
     output:
         prompts=f"{EXTERNAL}/prompts.parquet",
     log:
-        f"logs/{RUN}/external/build_prompts.log",
+        f"logs/{RUN}/external/{_cohort}/build_prompts.log",
     params:
         settings=packed(
             {
@@ -55,9 +55,9 @@ use rule retrieve_profiles as external_retrieve_profiles with:
         scores=f"{EXTERNAL}/teacher/retrieval.parquet",
         summary=f"{EXTERNAL}/teacher/retrieval.json",
     log:
-        f"logs/{RUN}/external/retrieve_profiles.log",
+        f"logs/{RUN}/external/{_cohort}/retrieve_profiles.log",
     benchmark:
-        f"benchmarks/{RUN}/external/retrieve_profiles.tsv"
+        f"benchmarks/{RUN}/external/{_cohort}/retrieve_profiles.tsv"
     params:
         settings=packed({**RETRIEVING, "controls": _external_controls}),
 
@@ -71,9 +71,9 @@ use rule generate_answers as external_generate_answers with:
     output:
         answers=f"{EXTERNAL}/evaluation/answers/{{arm}}.parquet",
     log:
-        f"logs/{RUN}/external/generate_answers/{{arm}}.log",
+        f"logs/{RUN}/external/{_cohort}/generate_answers/{{arm}}.log",
     benchmark:
-        f"benchmarks/{RUN}/external/generate_answers/{{arm}}.tsv"
+        f"benchmarks/{RUN}/external/{_cohort}/generate_answers/{{arm}}.tsv"
 
 
 use rule rank_candidates as external_rank_candidates with:
@@ -87,6 +87,6 @@ use rule rank_candidates as external_rank_candidates with:
     output:
         rankings=f"{EXTERNAL}/evaluation/rankings/{{arm}}.parquet",
     log:
-        f"logs/{RUN}/external/rank_candidates/{{arm}}.log",
+        f"logs/{RUN}/external/{_cohort}/rank_candidates/{{arm}}.log",
     benchmark:
-        f"benchmarks/{RUN}/external/rank_candidates/{{arm}}.tsv"
+        f"benchmarks/{RUN}/external/{_cohort}/rank_candidates/{{arm}}.tsv"

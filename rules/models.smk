@@ -73,13 +73,9 @@ rule prepare_base_model:
         settings=lambda wildcards: canonical(BASES[wildcards.model]),
         wheel=lambda wildcards, input: optional("--wheel", input.get("wheel")),
         terms=lambda wildcards, input: optional("--terms", input.get("terms")),
-        section=lambda wildcards: next(
-            filter(None, (PLANS[track].section_of(wildcards.model) for track in TRACKS))
-        ),
     shell:
         r"""
         python {input.code[0]:q} \
             --settings {params.settings:q} {params.wheel:q} {params.terms:q} \
-            --track {params.section} \
             --output {output.model:q} 2>&1 | tee {log:q}
         """

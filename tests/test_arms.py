@@ -285,14 +285,6 @@ def test_steps_follow_the_tokens_of_a_pair_not_how_many_pairs_there_are() -> Non
     assert budget.steps(1.0, [short] * 4, "pairs", [pair]) == 1.0
 
 
-def test_where_a_base_model_is_configured(root: Path) -> None:
-    own = section(root)["student"]["base"]["name"]
-    big = {"arm": "orpo", "student": {"base": {"name": "big"}}}
-    plan = Plan(section(root, arms=["orpo"], variants={"orpo-big": big}), "rare")
-    assert plan.section_of("big") == "rare.variants.orpo-big"
-    assert plan.section_of(own) == "rare" and plan.section_of("none") is None
-
-
 def answers(*texts: str) -> pd.DataFrame:
     return pd.DataFrame({"case_id": [f"c{n}" for n in range(len(texts))], "text": texts})
 
@@ -332,6 +324,37 @@ def test_rates_whose_answers_are_alike_are_told_by_the_held_out_loss() -> None:
     better = trials | {"dpo.lr1e-05": answers("1. Marfan syndrome", "another")}
     found = learning_rates.choose(better, truth, losses=losses)
     assert (found["learning_rate"], found["tied"]) == (1e-05, [])
+
+
+def test_the_program_reads_the_loss_of_the_weights_that_were_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "mintflow")
+    program = importlib.import_module("choose_learning_rate")
+    pd.DataFrame({"case_id": ["c0"], "label_id": ["a"]}).to_parquet(tmp_path / "cases.parquet")
+    pd.DataFrame({"label_id": ["a"], "name": ["gland"]}).to_parquet(tmp_path / "labels.parquet")
+    # the last of the first is the lowest of all, but its weights are those of step 2
+    held_out = {"dpo.lr0.01": [[2, 0.5], [4, 0.1]], "dpo.lr0.1": [[2, 0.6], [4, 0.3]], "dpo.lr1": []}
+    kept = {"dpo.lr0.01": 2, "dpo.lr0.1": 4, "dpo.lr1": 4}
+    for name, losses in held_out.items():
+        answers("a caption").to_parquet(tmp_path / f"{name}.parquet")
+        summary = {"diverged_after_step": None, "kept_step": kept[name], "losses": {"held_out": losses}}
+        io.write_json(summary, tmp_path / f"{name}.json")
+
+    def run(*names: str) -> dict:
+        command = ["--cases", str(tmp_path / "cases.parquet"), "--labels", str(tmp_path / "labels.parquet")]
+        command += ["--label", "label_id", "--output", str(tmp_path / "out.json")]
+        for flag, kind in (("--answers", "parquet"), ("--summaries", "json")):
+            command += [flag, *(f"{name}={tmp_path / name}.{kind}" for name in names)]
+        program.main(program.arguments().parse_args(command))
+        return io.read_json(tmp_path / "out.json")
+
+    found = run(*held_out)
+    assert found["learning_rate"] == 0.1 and found["tied"] == [0.01, 1.0]
+    assert [row["held_out_loss"] for row in found["trials"]] == [0.5, 0.3, None]
+    assert "the held-out loss decides" in caplog.text and "the smallest is taken" not in caplog.text
+    run("dpo.lr1")
+    assert run("dpo.lr1")["tied"] == []
 
 
 def test_the_trial_of_the_chosen_rate_is_taken_whole(tmp_path: Path) -> None:

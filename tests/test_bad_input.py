@@ -204,8 +204,8 @@ def test_base_model_that_is_not_there(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "base").exists()
 
 
-def test_a_base_model_of_a_variant_is_known_by_the_variants_key(tmp_path: Path) -> None:
+def test_errors_of_a_base_model_name_the_model(tmp_path: Path) -> None:
+    """It may be a variant's, and another run's, too."""
     settings = json.dumps({"kind": "local", "id": "gone", "revision": None, "dtype": "float32"})
-    output = tmp_path / "base"
-    done = _program("prepare_base_model", settings=settings, output=output, track="tissue.variants.big")
-    assert "field tissue.variants.big.student.base.id: there is no folder gone" in done.stderr
+    done = _program("prepare_base_model", settings=settings, output=tmp_path / "Llama-1B")
+    assert "record Llama-1B, field student.base.id: there is no folder gone" in done.stderr

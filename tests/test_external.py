@@ -189,14 +189,31 @@ def test_what_patients_have_lost_is_counted(run: external.Run) -> None:
     reader, terms_ = Quarantine("read_cohort"), Quarantine("phenotypes")
     kept = "no HPO identifier; the field is left out, the patient kept"
     for place in ("phenotypicFeatures[0].type.id", "phenotypicFeatures[12].type.id", "subject.sex"):
-        reader.add(file="a.json", record="a.json", field=place, value="x", reason=kept)
+        reader.add(file="a.json", record="a", field=place, value="x", reason=kept)
+    reader.add(file="b.json", record="other", field="subject.sex", value="x", reason=kept)
+    reader.add(file="p.tsv", record="line 3", field="hpo_ids", value="x", reason=kept)
     reader.add(file="b.json", record="b.json", field="(file)", value="", reason="broken JSON")
     terms_.add(file="a.json", record="a", field="hpo_id", value="HP:9999999", reason="unknown")
     both = pd.concat([reader.table(), terms_.table()], ignore_index=True)
-    assert external.left_out(both) == {"hpo_id": 1, "phenotypicFeatures[].type.id": 2, "subject.sex": 1}
+    clean = pd.DataFrame({"case_id": ["a", "t"], "source_file": ["a.json", "p.tsv:3"]})
+    lost = {"hpo_id": 1, "phenotypicFeatures[].type.id": 2, "subject.sex": 1}
+    assert external.left_out(both, clean) == lost | {"hpo_ids": 1}
+    assert external.left_out(both, clean[:1]) == lost
     raw = cases([("a", "PMID:30", "OMIM:100001")], source_file="a.json", source_id="z")
     _, aside = external.screen(raw, terms(a=[A1]), run, both)
     assert aside["reason"].tolist() == ["unreadable"]  # a term that HPO does not know refuses nobody
+
+
+def test_the_table_for_a_log_names_no_record(run: external.Run) -> None:
+    quarantine = Quarantine("read_cohort")
+    name = "ward/Jane_Doe.json"
+    quarantine.add(file=name, record=name, field="phenotypicFeatures", value="", reason="no phenotypes")
+    raw = cases([("a", "PMID:10", "OMIM:100001")], source_file="Jane_Doe.json", source_id="z")
+    _, aside = external.screen(raw, terms(a=[A1]), run, quarantine.table())
+    shown = external.nameless(aside)
+    assert "Doe" not in shown.to_csv() and "Doe" in aside.to_csv()
+    assert shown["reason"].tolist() == ["no_terms", "training_publication"]
+    assert shown["detail"].tolist()[0] == "" and "PMID:10" in shown["detail"].tolist()[1]
 
 
 def test_together_holds_everyone_once_and_no_foreign_label(run: external.Run) -> None:

@@ -119,11 +119,20 @@ def test_an_edited_phenopacket_and_another_cohort_are_noticed(tmp_path: Path) ->
     file.write_text(json.dumps(phenopacket(1, 100002, 11)))
     assert planned() == ["external_read_cohort"]
     file.write_text(json.dumps(phenopacket(1, 100001, 11)))
+    assert planned() == []  # what is in the file counts, not its time; nor does what lies beside it
+    (inside / "notes.txt").write_text("x")
+    (folder / "my patients.v2" / ".git").mkdir()
+    (folder / "my patients.v2" / ".git" / "x.json").write_text("{}")
+    os.utime(folder / "my patients.v2", (1, 1))
+    assert planned() == []
     (inside / "b.json").write_text(json.dumps(phenopacket(2, 100001, 12)))
     assert planned() == ["external_read_cohort"]
     zip_of(folder / "other.zip", [phenopacket(1, 100001, 11)])
     text = snakemake(folder, "-n", "external", *SMOKE, "--config", "external=other.zip").stdout
     assert "results/smoke/external/other/summary.json" in text and "my-patients" not in text
+    # nothing of one cohort is written over by the next
+    written = re.findall(r"^    (?:output|log|benchmark): (.*external/.*)$", text, flags=re.M)
+    assert written and all("external/other/" in path for line in written for path in line.split(", "))
 
 
 def test_arms_that_read_profiles_are_shown_those_of_the_new_patients(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mintflow.knowledge import (
     profiles_without,
 )
 from mintflow.mondo import COLUMNS, Mondo
-from mintflow.publications import citation, may_name_publication, publications_in
+from mintflow.publications import citation, publications_in
 from patients import A1, A2, B1, A, B, annotation, annotations, cases
 
 ON, OFF = {"drop_held_out_publications": True}, {"drop_held_out_publications": False}
@@ -134,6 +134,21 @@ def test_second_publication_of_a_held_out_patient_is_controlled_too() -> None:
         ("https://europepmc.org/article/PMC/PMC12", ["PMC:pmc12"]),
         ("PMID_12_family2", ["PMID:12"]),
         ("PMID:12.0", ["PMID:12"]),
+        # a reference must not swallow the next, nor lose the numbers behind it
+        ("DOI:10.1000/abc;PMID:10", ["DOI:10.1000/abc", "PMID:10"]),
+        ("https://doi.org/10.1/x;PMID:2", ["DOI:10.1/x", "PMID:2"]),
+        ("PMID:7, 10.1000/x", ["PMID:7", "DOI:10.1000/x"]),
+        ("PMID:123, 456", ["PMID:123", "PMID:456"]),
+        ("PMID 123 and 456", ["PMID:123", "PMID:456"]),
+        ("PMID:123 (Smith 2004), 456 (Jones 2005)", ["PMID:123", "PMID:456"]),
+        ("https://pubmed.ncbi.nlm.nih.gov/?term=123+456", ["PMID:123", "PMID:456"]),
+        ("https://pubmed.ncbi.nlm.nih.gov/123?x=1;PMID:4", ["PMID:123", "PMID:4"]),
+        ("PMID:15220921 J Med Genet 2004;41:123-5", ["PMID:15220921"]),
+        ("Smith 2004 (PMID:5)", ["PMID:5"]),
+        (
+            "10.1002/(SICI)1096(1999)83:2<100::AID>3.0.CO;2-K",
+            ["DOI:10.1002/(sici)1096(1999)83:2<100::aid>3.0.co;2-k"],
+        ),
         # neither is one
         ("J Med 12:345", []),
         ("OMIM:123456", []),
@@ -142,12 +157,21 @@ def test_second_publication_of_a_held_out_patient_is_controlled_too() -> None:
     ],
 )
 def test_publications_within_a_text(text: str, expected: list[str]) -> None:
-    assert publications_in(text) == expected
+    assert publications_in(text) == (expected, False)
 
 
-@pytest.mark.parametrize(("text", "hint"), [("pmid: twelve", True), ("10.1000/", True), ("Smith", False)])
-def test_whether_a_text_seems_to_name_a_publication(text: str, hint: bool) -> None:
-    assert may_name_publication(text) is hint
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("pmid: twelve", []),
+        ("10.1000/", []),
+        ("PMID:99 10", ["PMID:99"]),
+        ("PMID:1/2", ["PMID:1"]),
+        ("PMC12 and 12345678", ["PMC:pmc12"]),
+    ],
+)
+def test_what_seems_to_name_one_more_publication_is_told(text: str, names: list[str]) -> None:
+    assert publications_in(text) == (names, True)
 
 
 def test_spellings_of_one_citation() -> None:

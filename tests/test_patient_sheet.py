@@ -84,6 +84,27 @@ def test_terms_may_have_labels_and_commas(
     assert set(quarantine.table()["field"]) <= {"hpo_ids"}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("{} Seizure (absent)", "{} Seizure - no", "{} Seizure (not observed)", "{} Seizure: absent"),
+        *("{} FALSE", "{} N", "{} excluded=true", "{} observed: 0", "{}, absent", "{} Seizure, not present"),
+    ],
+)
+def test_what_says_that_a_finding_is_absent_is_not_read_as_observed(tmp_path: Path, value: str) -> None:
+    found, quarantine = read(tmp_path, f"a\tOMIM:100001\t{A};{value.format(B)}\t\t")
+    assert found.phenotypes["hpo_id"].tolist() == [A]
+    assert quarantine.table()["reason"].str.startswith("marked as absent").any()
+
+
+@pytest.mark.parametrize(
+    "label", ["Absent speech", "Non-verbal", "No social interaction", "Onset (unknown age)"]
+)
+def test_findings_whose_names_speak_of_absence_are_findings(tmp_path: Path, label: str) -> None:
+    found, quarantine = read(tmp_path, f"a\tOMIM:100001\t{A} {label}\t\t")
+    assert found.phenotypes["hpo_id"].tolist() == [A] and quarantine.table().empty
+
+
 def test_excluded_terms_may_say_that_they_are_absent(tmp_path: Path) -> None:
     found, quarantine = read(tmp_path, f"a\tOMIM:100001\t{A}\t\t{B} (absent), {C} no")
     assert found.phenotypes["excluded"].tolist() == [False, True, True] and not quarantine.rows
@@ -129,6 +150,9 @@ def test_a_bad_row_is_set_aside_and_the_others_go_on(
         ("15220921.0", ["PMID:15220921"]),
         ("15220921, 99", ["PMID:15220921", "PMID:99"]),
         ("PMID_15220921|DOI:10.1/x", ["PMID:15220921", "DOI:10.1/x"]),
+        ("DOI:10.1000/abc;PMID:10", ["DOI:10.1000/abc", "PMID:10"]),
+        ("10.1002/x,12345678", ["DOI:10.1002/x", "PMID:12345678"]),
+        ("PMID:1, 2", ["PMID:1", "PMID:2"]),
         ("10.1002/(SICI)1096(19990319)83:2<100::AID>3.0.CO;2-K", None),
     ],
 )

@@ -45,7 +45,8 @@ def main(args: argparse.Namespace) -> None:
         cli.log.info("rate %g: top-1 %.3f, MRR %.3f of %d%s", *told)
     if result["tied"]:
         also = ", ".join(f"{rate:g}" for rate in result["tied"])
-        cli.log.warning("answers are as good at rate %s: the held-out loss decides", also)
+        by = "the held-out loss decides" if losses else "the smallest is taken"
+        cli.log.warning("answers are as good at rate %s: %s", also, by)
     if result["edge"]:
         cli.log.warning("the best is the %s rate tried: a better one may lie beyond", result["edge"])
     io.write_json(result, args.output)

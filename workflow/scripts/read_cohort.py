@@ -60,12 +60,14 @@ def main(args: argparse.Namespace) -> None:
         found.cases["publication"].nunique(),
         len(quarantine.rows),
     )
-    for mark, words in (
-        (cohort.NO_PUBLICATION, "name no publication"),
-        (cohort.UNREAD, "name a publication that cannot be read (quarantine)"),
-    ):
-        if alone := int(found.cases["publication"].str.startswith(mark).sum()):
-            log.warning("%d patients %s: each is split as one of its own", alone, words)
+    named = found.cases["publication"].map(cohort.names_publication)
+    if alone := int((~named).sum()):
+        log.warning(
+            "%d patients name no publication that can be read: each is split as one of its own", alone
+        )
+    unread = [any(name.startswith(cohort.UNREAD) for name in names) for names in found.cases["publications"]]
+    if any(unread):
+        log.warning("%d patients name a publication that cannot be read, see the quarantine", sum(unread))
 
 
 def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCohort:

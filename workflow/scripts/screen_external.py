@@ -12,7 +12,6 @@ from mintflow import cli, cohort, external, io, pheval_results, settings
 from mintflow import evaluation as ev
 from mintflow.errors import InputError
 from mintflow.mondo import Mondo
-from mintflow.private import opaque
 from mintflow.quarantine import read_quarantine
 
 log = logging.getLogger("mintflow")
@@ -71,10 +70,11 @@ def main(args: argparse.Namespace) -> None:
     refused = read_quarantine(args.quarantine)
     clean, aside = external.screen(raw, phenotypes, run, refused)
     log.info("%d of %d patients are clean; set aside: %s", len(clean), len(raw), external.told(aside))
-    if left_out := external.left_out(refused):
-        log.warning("values left out of patients who are kept: %s", left_out)
+    left_out = external.left_out(refused, clean)
+    if left_out:
+        log.warning("values left out of patients who count: %s", left_out)
     if args.log_set_aside:
-        io.write_tsv(aside.assign(file=aside["file"].map(opaque)), args.log_set_aside)
+        io.write_tsv(external.nameless(aside), args.log_set_aside)
     if clean.empty:
         where = f"; each is told in {args.log_set_aside}" if args.log_set_aside else ""
         raise InputError(f"no patient is left to evaluate ({external.told(aside)}){where}", field="external")
@@ -82,7 +82,7 @@ def main(args: argparse.Namespace) -> None:
     io.write_parquet(clean[COLUMNS], args.output_cases)
     io.write_tsv(aside, args.output_set_aside)
     told = {"cohort": args.name, "sha256_of_cases": io.sha256_file(args.cases)}
-    told |= external.counts(raw, clean, aside, run_cases) | {"left_out": external.left_out(refused)}
+    told |= external.counts(raw, clean, aside, run_cases) | {"left_out": left_out}
     io.write_json(told, args.output_counts)
     io.write_parquet(external.together(run_cases, clean), args.output_everyone)
     new, old = (io.read_parquet(path, list(cohort.VARIANTS)) for path in (args.variants, args.run_variants))

@@ -129,7 +129,6 @@ class Plan:
 
     def __init__(self, section: Mapping[str, Any], track: str) -> None:
         self.arms: dict[str, Arm] = {}
-        self._track = track
         self._evaluation = section["evaluation"]
         for kind in ("base", *section["arms"]):
             self._add(kind, kind, section, {}, track)
@@ -162,13 +161,6 @@ class Plan:
             kind if variant else None,
             searching if kind in OBJECTIVES else None,
         )
-
-    def section_of(self, model: str) -> str | None:
-        """Where a base model is configured: the track, or a variant that has another; None if nowhere."""
-        users = [arm.name for arm in self.arms.values() if arm.student["base"]["name"] == model]
-        if not users or users[0] == "base":
-            return self._track if users else None
-        return f"{self._track}.variants.{users[0]}"
 
     def idle(self) -> list[Arm]:
         """Variants that are trained, prompted and answer exactly as the arm that they vary."""

@@ -115,7 +115,7 @@ def _texts(value: Any) -> Iterator[str]:
 def with_track(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add ``--track`` to a program that serves every track; its errors name that track's keys."""
     parser.add_argument(
-        "--track", default="rare", help="section of the configuration that --settings is from, for errors"
+        "--track", default="rare", help="section of the configuration that --settings is from"
     )
     return parser
 

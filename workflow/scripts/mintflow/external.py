@@ -18,6 +18,7 @@ import pandas as pd
 from .cohort import NO_PUBLICATION, UNREAD, cited_publications
 from .knowledge import held_out_publications, leak_free
 from .metrics import Labels
+from .private import opaque
 from .publications import citation
 from .selection import count_terms
 
@@ -214,11 +215,27 @@ def counts(raw: pd.DataFrame, clean: pd.DataFrame, aside: pd.DataFrame, run: pd.
     }
 
 
-def left_out(refused: pd.DataFrame) -> dict[str, int]:
-    """Fields of a record, and terms unknown to HPO, that patients who are kept have lost; by field."""
-    lost = refused[(refused["stage"] != _READER) | refused["reason"].str.contains(_KEPT)]
+def left_out(refused: pd.DataFrame, clean: pd.DataFrame) -> dict[str, int]:
+    """Fields of a record, and terms unknown to HPO, that patients who count have lost; by field."""
+    lines = {
+        file.rpartition(":")[::2]: case
+        for case, file in zip(clean["case_id"], clean["source_file"], strict=True)
+    }
+    ours = set(clean["case_id"])
+    mine = [
+        row.record in ours or (row.file, row.record.removeprefix("line ")) in lines
+        for row in refused.itertuples(index=False)
+    ]
+    lost = refused[mine]
     fields = lost["field"].str.replace(r"\[\d+\]", "[]", regex=True)
     return {str(field): int(count) for field, count in fields.value_counts().sort_index().items()}
+
+
+def nameless(aside: pd.DataFrame) -> pd.DataFrame:
+    """The table for a log: records that were not read are known by files, maybe called like patients."""
+    return aside.assign(
+        file=aside["file"].map(opaque), detail=aside["detail"].where(aside["case_id"] != "", "")
+    )
 
 
 def _part(cases: pd.DataFrame) -> dict[str, int]:

@@ -20,7 +20,7 @@ from .archives import MEGABYTE
 from .errors import InputError
 from .gene_symbols import GeneSymbols
 from .phenopackets import SEXES, disease_identifier
-from .publications import publication_identifier, publications_in
+from .publications import Publications, publications_in
 from .quarantine import Quarantine
 
 REQUIRED = ("case_id", "disease_id", "hpo_ids")
@@ -37,12 +37,15 @@ _OLDEST = 130.0
 _BARE_PMID = re.compile(r"^0*([1-9]\d*)(?:\.0)?$")
 _TERM = re.compile(r"\s*HP[:_]([0-9]{7})(?:\s+|(?=\()|$)(.*)", re.IGNORECASE | re.DOTALL)
 _ANY_TERM = re.compile(r"HP[:_][0-9]", re.IGNORECASE)
-# as the whole label: "Absent speech" is a finding
+# as the whole label or the end of it: "Absent speech" is a finding
 _NOT_OBSERVED = re.compile(
-    "absent|excluded|negated|negative|none|no|not|not found|not observed|not present|denied|ruled out"
-    "|unknown|uncertain|unclear|possible|suspected"
+    "absent|excluded|negated|negative|none|no|n|not|not found|not observed|not present|not known|denied"
+    "|ruled out|false|0|unknown|uncertain|unclear|possible|suspected"
 )
+_END = re.compile(r"\s[-\u2013]\s|[:=(/]|--")
+_FLAG = re.compile(r"\b(?:absent|excluded|negated|observed|present)\s*[:=]", re.IGNORECASE)
 
+_DOUBT = "marked as absent or uncertain; absent findings belong in excluded_hpo_ids"
 _UNREAD = "holds a character that cannot be read: save the table as UTF-8"
 
 Note = Callable[[str, str, str], None]
@@ -200,27 +203,32 @@ def _values(cell: str) -> list[str]:
 
 
 def _terms(row: Mapping[str, str], note: Note) -> list[tuple[str, bool]]:
-    terms = []
+    terms: list[tuple[str, bool]] = []
     for field, excluded in (("hpo_ids", False), ("excluded_hpo_ids", True)):
+        behind = False  # whether the value before this one was taken
         for value in _term_values(row[field]):
             match = _TERM.match(value)
+            doubt = not excluded and _is_doubt(match[2] if match else value)
+            taken = False
             if match is None:
                 note(field, value, "no HPO identifier; a label with a comma belongs in brackets")
+                if doubt and behind:  # "HP:0001250 Seizure, absent"
+                    note(field, terms.pop()[0], _DOUBT)
             elif _ANY_TERM.search(match[2]):
                 note(field, value, "several HPO identifiers; separate them by ';'")
-            elif not excluded and _is_doubt(match[2]):
+            elif doubt:
                 # read as observed it would be the opposite
-                note(
-                    field, value, "marked as absent or uncertain; absent findings belong in excluded_hpo_ids"
-                )
+                note(field, value, _DOUBT)
             else:
+                taken = True
                 terms.append((f"HP:{match[1]}", excluded))
+            behind = taken
     return terms
 
 
 def _is_doubt(label: str) -> bool:
-    words = re.sub(r"\W+", " ", label).strip().casefold()
-    return "?" in label or _NOT_OBSERVED.fullmatch(words) is not None
+    ends = (re.sub(r"\W+", " ", part).strip().casefold() for part in (label, _END.split(label)[-1]))
+    return "?" in label or _FLAG.search(label) is not None or any(map(_NOT_OBSERVED.fullmatch, ends))
 
 
 def _term_values(cell: str) -> list[str]:
@@ -257,22 +265,26 @@ def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[s
     """Every publication of the cell; a mark where one was not read, or where there is none."""
     found: dict[str, None] = {}
     unread = False
-    cell = row["publication"]
-    # some DOIs hold what lists are made with
-    for value in [cell] if publication_identifier(cell) else re.split(r"[;,|]", cell):
-        value = value.strip()
+    for value in _references(row["publication"]):
         if sheet_text.LOST in value:
             unread = True
             note("publication", value, _UNREAD)
             continue
         bare = _BARE_PMID.match(value)
-        names = [f"PMID:{bare[1]}"] if bare else publications_in(value)
-        found |= dict.fromkeys(names)
-        if value and not names:
+        read = Publications([f"PMID:{bare[1]}"], False) if bare else publications_in(value)
+        found |= dict.fromkeys(read.names)
+        if read.unread or not read.names:
             unread = True
             note("publication", value, "no PMID, DOI or PMC id")
     mark = [f"{cohort.UNREAD}{identifier}"] if unread else []
     return [*found, *mark] or [f"{cohort.NO_PUBLICATION}{identifier}"]
+
+
+def _references(cell: str) -> list[str]:
+    """Parts of the cell; some DOIs hold what lists are made with, some PMIDs have numbers behind them."""
+    parts = [part.strip() for part in re.split(r"[;,|]", cell) if part.strip()]
+    bare = any(_BARE_PMID.match(part) for part in parts)
+    return parts if bare else [cell] if publications_in(cell) != ([], False) else parts
 
 
 def _person(row: Mapping[str, str], note: Note) -> tuple[str, float | None]:

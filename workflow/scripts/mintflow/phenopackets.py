@@ -18,7 +18,7 @@ from typing import Any
 from . import cohort, variants
 from .archives import json_members, shown_name
 from .errors import InputError
-from .publications import may_name_publication, publications_in
+from .publications import publications_in
 from .quarantine import Quarantine
 from .vcf_places import VcfPlaces
 
@@ -359,10 +359,12 @@ def _publications(packet: dict[str, Any], source_id: str, identifier: str, notes
     unread: list[tuple[str, str, bool]] = []
     for place, reference in _references(packet):
         texts = [text for key in ("id", "reference") if (text := _text(_mapping(reference).get(key)))]
-        names = [name for text in texts for name in publications_in(text)]
+        read = [publications_in(text) for text in texts]
+        names = [name for one in read for name in one.names]
         found |= dict.fromkeys(names)
-        if texts and not names:
-            unread.append((place, texts[0], any(map(may_name_publication, texts))))
+        doubtful = any(one.unread for one in read)
+        if texts and (doubtful or not names):
+            unread.append((place, " ".join(texts), doubtful))
     if match := _PMID_IN_ID.match(source_id):
         found[f"PMID:{match[1]}"] = None
     for place, text, doubtful in unread:

@@ -6,6 +6,7 @@ Patients and annotations are compared by it, so it decides what the leakage cont
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 from urllib.parse import unquote
 
 # the HPO annotation file also writes PMID:20037588P
@@ -17,14 +18,20 @@ _DOI = re.compile(r"^(?:DOI:\s*|(?:dx\.)?doi\.org/)(\S+)$|^(10\.\d{4,}/\S+)$", r
 _PMC = re.compile(
     r"^(?:PMC(?:ID)?:\s*|(?:pmc\.)?ncbi\.nlm\.nih\.gov/(?:pmc/)?articles/)(\S+)$|^(PMC\d+)$", re.IGNORECASE
 )
-# anywhere in a text; MED: and MED/ are of Europe PMC
+# anywhere in a text, a PMID with the numbers strung behind it; MED: and MED/ are of Europe PMC
 _WITHIN = re.compile(
-    r"(?<![A-Za-z])(?:(?:PMID|PubMed)(?:\.ncbi\.nlm\.nih\.gov)?(?:[\s:_/#-]|\?term=)*|MED[:/])"
-    r"0*(?P<PMID>[1-9]\d{0,8})(?!\d)"
+    r"(?<![A-Za-z])(?:(?:PMID|PubMed)s?(?:\.ncbi\.nlm\.nih\.gov)?(?:[\s:_/#-]|\?term=)*|MED[:/])"
+    r"(?P<PMID>\d{1,9}(?!\d)(?:\.0\b)?(?:P?\s*(?:[,;+&|]|and\b)\s*\d{1,9}(?![\d/]|\.\d{4}))*)"
     r"|(?<![A-Za-z])(?:PMC(?:ID)?[\s:_/-]*)?(?P<PMC>PMC\d+)"
-    r"|(?P<DOI>10\.\d{4,9}/[^\s,;|\"<>]+)",
+    r"|(?P<DOI>(?:10\.\d{4,9}|(?:(?<=doi\.org/)|(?<=doi:)|(?<=doi: ))10\.\d+)/[^\s,;|\"<>]+)",
     re.IGNORECASE,
 )
+# what makes one reference two
+_FURTHER = re.compile(
+    r"[\s;,|]\s*(?:PMIDs?\b|PubMed|PMC|doi\b|https?:|10\.\d{4,}/|\d{5,9}\s*(?:$|[;,|]))", re.IGNORECASE
+)
+_ASIDE = re.compile(r"\s\([^()]*\)")
+_LONG_NUMBER = re.compile(r"(?<![\w.])\d{5,9}(?![\w])")
 _HINT = re.compile(r"pmid|pubmed|europepmc|\bpmc|\bdoi\b|doi\.org|\b10\.\d{4,}/", re.IGNORECASE)
 _ADDRESS = re.compile(r"^https?://(?:www\.)?", re.IGNORECASE)
 
@@ -42,20 +49,49 @@ def publication_identifier(text: str) -> str | None:
     return None
 
 
-def publications_in(text: str) -> list[str]:
-    """Every publication that a text names, however it is strung together, in order of appearance.
+class Publications(NamedTuple):
+    """What a text names.
 
-    ``PMID:1, PMID:2``, ``PMID_1``, ``PMID:1 (Smith 2004)`` and addresses of searches and of Europe PMC are
-    read, too: a training publication that is not recognised would make its patients look new.
+    Attributes:
+        names: in order of appearance, each once.
+        unread: whether it seems to name one more, which was not understood.
     """
-    if whole := publication_identifier(text):
-        return [whole]
+
+    names: list[str]
+    unread: bool
+
+
+def publications_in(text: str) -> Publications:
+    """Every publication that a text names, however it is strung together.
+
+    ``PMID:1, 2``, ``DOI:10.1000/x;PMID:2``, ``PMID_1``, ``PMID:1 (Smith 2004)`` and addresses of searches and
+    of Europe PMC are read, too: a training publication that is missed would make its patients look new.
+    """
+    text = _ASIDE.sub(_kept_aside, text).strip()
+    whole = publication_identifier(text)
+    if whole and not _FURTHER.search(text):
+        return Publications([whole], False)
     found: dict[str, None] = {}
-    for match in _WITHIN.finditer(unquote(text)):
-        kind = next(kind for kind in ("PMID", "PMC", "DOI") if match[kind])
-        value = match[kind].rstrip(".,;)]}>'\"").lower()
-        found[f"{kind}:{value}"] = None
-    return list(found)
+    text = unquote(text)
+    for match in _WITHIN.finditer(text):
+        if match["PMID"]:
+            found |= {
+                f"PMID:{int(number)}": None for number in re.findall(r"\d+", match["PMID"]) if int(number)
+            }
+        else:
+            kind = "PMC" if match["PMC"] else "DOI"
+            value = re.split(r"[?#]", match[kind])[0].rstrip(".,;)]}>'\"").lower()
+            found[f"{kind}:{value}"] = None
+    rest = _WITHIN.sub(" ", text)
+    only_numbers = bool(re.search(r"\d", rest)) and not re.search(r"[A-Za-z]", rest)
+    unread = bool(_LONG_NUMBER.search(rest)) or only_numbers if found else may_name_publication(text)
+    return Publications(list(found), unread)
+
+
+def _kept_aside(match: re.Match[str]) -> str:
+    """What stands in brackets behind a reference is its author and year, unless it is another one."""
+    inside = match[0]
+    return inside if may_name_publication(inside) or _LONG_NUMBER.search(inside) else " "
 
 
 def may_name_publication(text: str) -> bool:

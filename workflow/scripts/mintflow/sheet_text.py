@@ -22,7 +22,7 @@ _OTHERS = (
 
 
 def decode(data: bytes, *, file: str, field: str) -> str:
-    """The text: UTF-8, or UTF-16 with a byte order mark; where it is neither, Windows-1252, which is logged.
+    """The text: UTF-8, or UTF-16 with its mark; a line that is neither, Windows-1252, which is logged.
 
     A byte without a meaning there becomes ``LOST``: it must not cost the whole table.
 
@@ -56,12 +56,20 @@ def _text(data: bytes, file: str, field: str) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        log.warning("%s: line %d is not UTF-8: the table is read as Windows-1252", file, line)
-        text = data.decode("cp1252", "replace")
+        log.warning("%s: line %d, and perhaps others, is not UTF-8: read as Windows-1252", file, line)
+        text = "".join(map(_line, data.splitlines(keepends=True)))
     # every second byte of Latin letters
     if text[:100].count("\0") > len(text[:100]) // 3:
         raise InputError(not_read, file=file, field=field)
     return text
+
+
+def _line(data: bytes) -> str:
+    # one by one: a stray byte must not change the ids of all other lines
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
 
 
 def cell(text: str) -> str:
