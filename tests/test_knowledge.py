@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,27 @@ def test_second_publication_of_a_held_out_patient_is_controlled_too() -> None:
         ("DOI:10.1000/abc;PMID:10", ["DOI:10.1000/abc", "PMID:10"]),
         ("https://doi.org/10.1/x;PMID:2", ["DOI:10.1/x", "PMID:2"]),
         ("PMID:7, 10.1000/x", ["PMID:7", "DOI:10.1000/x"]),
-        ("PMID:123, 456", ["PMID:123", "PMID:456"]),
-        ("PMID 123 and 456", ["PMID:123", "PMID:456"]),
-        ("PMID:123 (Smith 2004), 456 (Jones 2005)", ["PMID:123", "PMID:456"]),
-        ("https://pubmed.ncbi.nlm.nih.gov/?term=123+456", ["PMID:123", "PMID:456"]),
+        ("DOI:10.1136/jmg.2004.012345;PMID12345678", ["DOI:10.1136/jmg.2004.012345", "PMID:12345678"]),
+        ("DOI:10.1136/x/PMID:12345678", ["DOI:10.1136/x", "PMID:12345678"]),
+        ("PMCID:PMC1234;PMID12345678", ["PMC:pmc1234", "PMID:12345678"]),
+        ("https://doi.org/10.1000/x&https://doi.org/10.1000/y", ["DOI:10.1000/x", "DOI:10.1000/y"]),
+        ("PMID:12345, 45678", ["PMID:12345", "PMID:45678"]),
+        ("PMID 12345 and 45678", ["PMID:12345", "PMID:45678"]),
+        ("PMID:12345and45678", ["PMID:12345", "PMID:45678"]),
+        ("PMID:123 (Smith 2004), 45678 (Jones 2005)", ["PMID:123", "PMID:45678"]),
+        ("https://pubmed.ncbi.nlm.nih.gov/?term=123+45678", ["PMID:123", "PMID:45678"]),
+        ("PMID:12,345,678", ["PMID:12345678"]),
+        # one publication, one name
+        ("DOI:10.1136/x.", ["DOI:10.1136/x"]),
+        ("DOI:https://doi.org/10.1136/x", ["DOI:10.1136/x"]),
+        ("DOI:10.1136%2Fx", ["DOI:10.1136/x"]),
+        ("PMC:12", ["PMC:pmc12"]),
+        ("https://pmc.ncbi.nlm.nih.gov/articles/PMC12/pdf/main.pdf", ["PMC:pmc12"]),
+        ("https://www.ncbi.nlm.nih.gov/pmc/articles/pmid/12345678/", ["PMID:12345678"]),
+        ("10.1043/0003(2001)125<0001:ABC>2.0.CO;2", ["DOI:10.1043/0003(2001)125<0001:abc>2.0.co;2"]),
+        # numbers that are none
+        ("PMID:20014132, 1st patient", ["PMID:20014132"]),
+        ("Nat Med:12(3):45", []),
         ("https://pubmed.ncbi.nlm.nih.gov/123?x=1;PMID:4", ["PMID:123", "PMID:4"]),
         ("PMID:15220921 J Med Genet 2004;41:123-5", ["PMID:15220921"]),
         ("Smith 2004 (PMID:5)", ["PMID:5"]),
@@ -168,10 +186,27 @@ def test_publications_within_a_text(text: str, expected: list[str]) -> None:
         ("PMID:99 10", ["PMID:99"]),
         ("PMID:1/2", ["PMID:1"]),
         ("PMC12 and 12345678", ["PMC:pmc12"]),
+        ("PMID:12345678, 2004", ["PMID:12345678"]),
+        ("PMID:1.2345678E7", []),
+        ("PMID:12345678; https://doi.org/10/abcd", ["PMID:12345678"]),
+        ("PMID:12345678; PMID=NA", ["PMID:12345678"]),
     ],
 )
 def test_what_seems_to_name_one_more_publication_is_told(text: str, names: list[str]) -> None:
     assert publications_in(text) == (names, True)
+
+
+def test_strange_texts_are_read_in_time() -> None:
+    started = time.monotonic()
+    for text in (
+        "PMID:" + " " * 100_000 + "1",
+        "PMID:" + "1," * 50_000,
+        "10.1000/" + "(;" * 50_000,
+        "doi:" * 25_000,
+    ):
+        publications_in(text, numbers=True)
+    assert time.monotonic() - started < 10
+    assert publications_in("PMID:" + "12345," * 1000).unread  # not read to its end
 
 
 def test_spellings_of_one_citation() -> None:

@@ -88,6 +88,14 @@ def test_terms_may_have_labels_and_commas(
     "value",
     [
         *("{} Seizure (absent)", "{} Seizure - no", "{} Seizure (not observed)", "{} Seizure: absent"),
+        *(
+            "{} Seizure [absent]",
+            "{} (absent) Seizure",
+            "{} (Seizure, absent)",
+            "{} (not tested)",
+            "{} Seizure (N/A)",
+        ),
+        *("{} Seizure, generalized, absent", "Absent: {}, HP:0000021", "{} Seizure (not_observed)"),
         *("{} FALSE", "{} N", "{} excluded=true", "{} observed: 0", "{}, absent", "{} Seizure, not present"),
     ],
 )

@@ -217,13 +217,13 @@ def counts(raw: pd.DataFrame, clean: pd.DataFrame, aside: pd.DataFrame, run: pd.
 
 def left_out(refused: pd.DataFrame, clean: pd.DataFrame) -> dict[str, int]:
     """Fields of a record, and terms unknown to HPO, that patients who count have lost; by field."""
-    lines = {
-        file.rpartition(":")[::2]: case
-        for case, file in zip(clean["case_id"], clean["source_file"], strict=True)
-    }
-    ours = set(clean["case_id"])
+    where = dict(zip(clean["case_id"], clean["source_file"], strict=True))
+    # of a table the record is a line, of all else the patient's id
+    places = {(f"line {line}", file) for file, _, line in (one.rpartition(":") for one in where.values())}
     mine = [
-        row.record in ours or (row.file, row.record.removeprefix("line ")) in lines
+        (row.record, row.file) in places
+        or where.get(row.record, "").rpartition(":")[0] == row.file
+        or where.get(row.record) == row.file
         for row in refused.itertuples(index=False)
     ]
     lost = refused[mine]

@@ -20,7 +20,7 @@ from .archives import MEGABYTE
 from .errors import InputError
 from .gene_symbols import GeneSymbols
 from .phenopackets import SEXES, disease_identifier
-from .publications import Publications, publications_in
+from .publications import publications_in
 from .quarantine import Quarantine
 
 REQUIRED = ("case_id", "disease_id", "hpo_ids")
@@ -33,16 +33,17 @@ _SHOWN = 80
 
 _SEXES = {"M": "MALE", "F": "FEMALE", "U": "UNKNOWN", "": "UNKNOWN", "UNKNOWN": "UNKNOWN"} | SEXES
 _OLDEST = 130.0
-# spreadsheets add the .0
-_BARE_PMID = re.compile(r"^0*([1-9]\d*)(?:\.0)?$")
 _TERM = re.compile(r"\s*HP[:_]([0-9]{7})(?:\s+|(?=\()|$)(.*)", re.IGNORECASE | re.DOTALL)
 _ANY_TERM = re.compile(r"HP[:_][0-9]", re.IGNORECASE)
-# as the whole label or the end of it: "Absent speech" is a finding
+# as the whole label or a part of it that stands by itself: "Absent speech" is a finding
 _NOT_OBSERVED = re.compile(
-    "absent|excluded|negated|negative|none|no|n|not|not found|not observed|not present|not known|denied"
-    "|ruled out|false|0|unknown|uncertain|unclear|possible|suspected"
+    "(?:(?:both|all) )?"
+    "(?:absent|excluded|excl|negated|negative|neg|none|no|n|not|never|denied|ruled out|false|0"
+    "|not (?:found|observed|present|known|tested|assessed|reported|detected|seen|examined|applicable)"
+    "|n a|na|unknown|uncertain|unclear|possible|suspected)"
 )
-_END = re.compile(r"\s[-\u2013]\s|[:=(/]|--")
+_PARTS = re.compile(r"[\[\](){}<>,;:=|\"*\u2014\u2212]|\s[-\u2013/]|[-\u2013/]\s|--|->")
+_BOTH = re.compile(r"\b(?:both|all) (?:absent|excluded|negative|not)\b", re.IGNORECASE)
 _FLAG = re.compile(r"\b(?:absent|excluded|negated|observed|present)\s*[:=]", re.IGNORECASE)
 
 _DOUBT = "marked as absent or uncertain; absent findings belong in excluded_hpo_ids"
@@ -205,30 +206,45 @@ def _values(cell: str) -> list[str]:
 def _terms(row: Mapping[str, str], note: Note) -> list[tuple[str, bool]]:
     terms: list[tuple[str, bool]] = []
     for field, excluded in (("hpo_ids", False), ("excluded_hpo_ids", True)):
-        behind = False  # whether the value before this one was taken
+        mine: list[str] = []
+        behind = False  # whether what a continuation speaks of was taken
+        heading = False  # "Absent: HP:0001250, HP:0002000"
         for value in _term_values(row[field]):
             match = _TERM.match(value)
-            doubt = not excluded and _is_doubt(match[2] if match else value)
-            taken = False
+            inside = _ANY_TERM.search(value) if match is None else None
+            if inside and not excluded and _is_doubt(value[: inside.start()]):
+                heading = True
+            doubt = heading or (not excluded and _is_doubt(match[2] if match else value))
             if match is None:
-                note(field, value, "no HPO identifier; a label with a comma belongs in brackets")
-                if doubt and behind:  # "HP:0001250 Seizure, absent"
-                    note(field, terms.pop()[0], _DOUBT)
-            elif _ANY_TERM.search(match[2]):
+                note(
+                    field,
+                    value,
+                    _DOUBT if heading else "no HPO identifier; a label with a comma belongs in brackets",
+                )
+                if doubt and behind and mine and not inside:  # "HP:0001250 Seizure, absent"
+                    note(field, mine.pop(), _DOUBT)
+                    behind = False
+                continue
+            behind = False
+            if _ANY_TERM.search(match[2]):
                 note(field, value, "several HPO identifiers; separate them by ';'")
             elif doubt:
                 # read as observed it would be the opposite
                 note(field, value, _DOUBT)
             else:
-                taken = True
-                terms.append((f"HP:{match[1]}", excluded))
-            behind = taken
+                behind = True
+                mine.append(f"HP:{match[1]}")
+        if mine and not excluded and _BOTH.search(row[field]):
+            note(field, row[field], _DOUBT)
+            mine = []
+        terms += [(term, excluded) for term in mine]
     return terms
 
 
 def _is_doubt(label: str) -> bool:
-    ends = (re.sub(r"\W+", " ", part).strip().casefold() for part in (label, _END.split(label)[-1]))
-    return "?" in label or _FLAG.search(label) is not None or any(map(_NOT_OBSERVED.fullmatch, ends))
+    parts = [label, label.rpartition("/")[2], *_PARTS.split(label)]
+    words = (re.sub(r"[\W_]+", " ", part).strip().casefold() for part in parts)
+    return "?" in label or _FLAG.search(label) is not None or any(map(_NOT_OBSERVED.fullmatch, words))
 
 
 def _term_values(cell: str) -> list[str]:
@@ -263,28 +279,16 @@ def _genes(row: Mapping[str, str], symbols: GeneSymbols, note: Note) -> list[str
 
 def _publications(row: Mapping[str, str], identifier: str, note: Note) -> list[str]:
     """Every publication of the cell; a mark where one was not read, or where there is none."""
-    found: dict[str, None] = {}
-    unread = False
-    for value in _references(row["publication"]):
-        if sheet_text.LOST in value:
-            unread = True
-            note("publication", value, _UNREAD)
-            continue
-        bare = _BARE_PMID.match(value)
-        read = Publications([f"PMID:{bare[1]}"], False) if bare else publications_in(value)
-        found |= dict.fromkeys(read.names)
-        if read.unread or not read.names:
-            unread = True
-            note("publication", value, "no PMID, DOI or PMC id")
+    cell = row["publication"]
+    if sheet_text.LOST in cell:
+        note("publication", cell, _UNREAD)
+        return [f"{cohort.UNREAD}{identifier}"]
+    found = publications_in(cell, numbers=True)
+    unread = found.unread or (cell != "" and not found.names)
+    if unread:
+        note("publication", cell, "no PMID, DOI or PMC id, or not that alone")
     mark = [f"{cohort.UNREAD}{identifier}"] if unread else []
-    return [*found, *mark] or [f"{cohort.NO_PUBLICATION}{identifier}"]
-
-
-def _references(cell: str) -> list[str]:
-    """Parts of the cell; some DOIs hold what lists are made with, some PMIDs have numbers behind them."""
-    parts = [part.strip() for part in re.split(r"[;,|]", cell) if part.strip()]
-    bare = any(_BARE_PMID.match(part) for part in parts)
-    return parts if bare else [cell] if publications_in(cell) != ([], False) else parts
+    return [*found.names, *mark] or [f"{cohort.NO_PUBLICATION}{identifier}"]
 
 
 def _person(row: Mapping[str, str], note: Note) -> tuple[str, float | None]:

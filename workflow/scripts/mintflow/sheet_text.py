@@ -45,13 +45,16 @@ def decode(data: bytes, *, file: str, field: str) -> str:
 
 
 def _text(data: bytes, file: str, field: str) -> str:
-    not_read = "is UTF-16 that cannot be read: save it as UTF-8"
+    not_read = "is UTF-16 or UTF-32 that cannot be read: save it as UTF-8"
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise InputError(not_read, file=file, field=field)
     if data.startswith(_UTF_16):
         try:
             return data.decode("utf-16")
         except UnicodeDecodeError as error:
             raise InputError(not_read, file=file, field=field) from error
-    data = data.removeprefix(codecs.BOM_UTF8)
+    while data.startswith(codecs.BOM_UTF8):
+        data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
