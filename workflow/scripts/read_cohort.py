@@ -65,9 +65,9 @@ def main(args: argparse.Namespace) -> None:
         log.warning(
             "%d patients name no publication that can be read: each is split as one of its own", alone
         )
-    unread = [any(name.startswith(cohort.UNREAD) for name in names) for names in found.cases["publications"]]
-    if any(unread):
-        log.warning("%d patients name a publication that cannot be read, see the quarantine", sum(unread))
+    unread = int(found.cases["publications"].map(cohort.has_unread).sum())
+    if unread:
+        log.warning("%d patients name a publication that cannot be read, see the quarantine", unread)
 
 
 def simulated(args: argparse.Namespace, chosen: dict[str, Any]) -> cohort.RawCohort:

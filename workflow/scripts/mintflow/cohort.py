@@ -84,6 +84,11 @@ def names_publication(publication: str) -> bool:
     return not publication.startswith((NO_PUBLICATION, UNREAD))
 
 
+def has_unread(publications: Iterable[str]) -> bool:
+    """Whether a patient's publications hold the mark of one that was not read."""
+    return any(name.startswith(UNREAD) for name in publications)
+
+
 def cited_publications(cases: pd.DataFrame) -> list[list[str]]:
     """For each row of ``cases`` every publication that reports the patient, the main one first."""
     main = cases["publication"].tolist()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from .cohort import NO_PUBLICATION, UNREAD, cited_publications
+from .cohort import NO_PUBLICATION, cited_publications, has_unread
 from .knowledge import held_out_publications, leak_free
 from .metrics import Labels
 from .private import opaque
@@ -160,7 +160,7 @@ def _findings(cases: pd.DataFrame, phenotypes: pd.DataFrame, run: Run) -> list[d
         ):
             if met_by := [name for name, reference in known if reference in references]:
                 met[code] = ", ".join(met_by)
-        if any(name.startswith(UNREAD) for name in names):
+        if has_unread(names):
             met["publication_unread"] = ""
         if case.n_observed and likeness in twins:
             met[f"{twins[likeness]}_twin"] = ""

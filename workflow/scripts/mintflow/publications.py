@@ -9,16 +9,6 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-# the HPO annotation file also writes PMID:20037588P
-_PMID = re.compile(
-    r"^(?:(?:PMID|PubMed)(?::\s*|\s+)|(?:pubmed\.ncbi\.nlm\.nih\.gov|ncbi\.nlm\.nih\.gov/pubmed)/)0*([1-9]\d*)P?$",
-    re.IGNORECASE,
-)
-_DOI = re.compile(r"^(?:DOI:\s*|(?:dx\.)?doi\.org/)(\S+)$|^(10\.\d{4,}/\S+)$", re.IGNORECASE)
-_PMC = re.compile(
-    r"^(?:PMC(?:ID)?:\s*|(?:pmc\.)?ncbi\.nlm\.nih\.gov/(?:pmc/)?articles/|(?=PMC\d))(?:PMC)?(\d+)$",
-    re.IGNORECASE,
-)
 # anywhere in a text. A DOI ends where the next reference begins; of the SICI kind, at its check digit.
 _DOI_WITHIN = re.compile(
     r"(?:doi[:\s]*|https?://)*(?:www\.)?(?:(?:dx\.)?doi\.org/|\bdoi:\s?)?"
@@ -34,6 +24,7 @@ _PMC_WITHIN = re.compile(
     r"(?<![A-Za-z])(?:\S*articles?/(?:PMC/)?(?:PMC)?|PMC(?:ID)?[\s:_/-]*(?:PMC)?)(?P<value>\d+)(?:/pdf\S*|/)?",
     re.IGNORECASE,
 )
+# the HPO annotation file also writes PMID:20037588P
 _STRUNG = r"(?:P|\.0)?\s?(?:[,;+&|]|and)\s?0*[1-9]\d{4,8}(?=(?:P|\.0)?(?!\w))"
 _PMID_WITHIN = re.compile(
     r"(?:https?://\S*?)?(?<![A-Za-z])"
@@ -48,21 +39,6 @@ _ASIDE = re.compile(r"\s\([^()]*\)")
 _LONGEST = 2000  # characters that are read
 _LONG_NUMBER = re.compile(r"(?<!\d)\d{5,9}(?!\d)")
 _HINT = re.compile(r"pmid|pubmed|europepmc|\bpmc|\bdoi\b|doi\.org|\b10\.\d{4,}/|https?:", re.IGNORECASE)
-_ADDRESS = re.compile(r"^https?://(?:www\.)?", re.IGNORECASE)
-
-
-def publication_identifier(text: str) -> str | None:
-    """``PMID:1``, ``DOI:...`` or ``PMC:...`` of a reference or its address, or None if it is none of them."""
-    text = text.strip()
-    if address := _ADDRESS.match(text):  # as often copied, with what a browser adds
-        text = unquote(re.split(r"[?#]", text[address.end() :])[0]).rstrip("/.")
-    if match := _PMID.match(text):
-        return f"PMID:{match[1]}"
-    if match := _DOI.match(text):
-        return _spelled("DOI", match[1] or match[2])[0]
-    if match := _PMC.match(text):
-        return _spelled("PMC", match[1])[0]
-    return None
 
 
 class Publications(NamedTuple):
@@ -141,4 +117,5 @@ def may_name_publication(text: str) -> bool:
 
 def citation(reference: str) -> str:
     """One spelling of any reference, those that are no publication (``OMIM:...``) included."""
-    return publication_identifier(reference) or reference.strip().lower()
+    found = publications_in(reference)
+    return found.names[0] if len(found.names) == 1 and not found.unread else reference.strip().lower()
